@@ -1,0 +1,123 @@
+"""What every command shares: --json, -v and --debug, and errors as one sentence with an exit code.
+
+Exit codes: 0 done; 2 the input or an option is wrong; 1 anything else; 3 finished with parts missing.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gistools.errors import GistoolsError, InputError
+
+EXIT_WRONG_INPUT = 2
+EXIT_FAILED = 1
+EXIT_PARTS_MISSING = 3
+
+
+class CommaList(click.ParamType):
+    """A list written ``A,B,C``."""
+
+    name = "A,B,..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[str]:  # noqa: ARG002
+        """Split at commas; blanks around a name do not count."""
+        return value if isinstance(value, list) else [part.strip() for part in str(value).split(",") if part.strip()]
+
+
+COMMA_LIST = CommaList()
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+def verb(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a command of a function: add ``--json``, ``-v``, ``--debug`` and turn errors into sentences.
+
+    The function returns a result with ``to_dict()`` (written by ``--json``), or None. A result with a true
+    ``failures`` ends with exit code 3.
+    """
+
+    @click.option("--json", "json_path", type=FILE, help="Write the result as JSON to this file.")
+    @click.option("-v", "--verbose", is_flag=True, help="Say more about what is done.")
+    @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+    @functools.wraps(function)
+    def command(*args: Any, json_path: Path | None, verbose: bool, debug: bool, **options: Any) -> None:
+        logging.basicConfig(
+            level=logging.INFO if verbose or debug else logging.WARNING,
+            format="%(message)s",
+            stream=sys.stderr,
+        )
+        with guarded(debug):
+            result = function(*args, **options)
+            if json_path is not None:
+                from gistools.io.atomic import write_json
+
+                write_json(json_path, result.to_dict() if hasattr(result, "to_dict") else result)
+        if getattr(result, "failures", None):
+            sys.exit(EXIT_PARTS_MISSING)
+
+    return command
+
+
+class guarded:  # noqa: N801  (reads as a verb: `with guarded(debug):`)
+    """Turn errors into one sentence on standard error and an exit code; with `debug`, show the traceback too."""
+
+    def __init__(self, debug: bool) -> None:
+        self.debug = debug
+
+    def __enter__(self) -> None:
+        import warnings
+
+        if not self.debug:  # a warning is a sentence too, without file names and line numbers
+            warnings.showwarning = lambda message, *_args, **_kwargs: click.echo(f"Warning: {message}", err=True)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
+        if error is None or isinstance(error, (SystemExit, click.exceptions.Exit, click.ClickException)):
+            return
+        if isinstance(error, KeyboardInterrupt):
+            click.echo("Stopped. What was finished is kept; run again with --resume to go on.", err=True)
+            sys.exit(130)
+        if not isinstance(error, Exception):
+            return
+        if self.debug:
+            traceback.print_exception(error)
+        if isinstance(error, GistoolsError):
+            click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+            sys.exit(EXIT_WRONG_INPUT if isinstance(error, InputError) else EXIT_FAILED)
+        if isinstance(error, MemoryError):
+            click.echo("Error: there is not enough memory; use fewer --workers or smaller blocks", err=True)
+            sys.exit(EXIT_FAILED)
+        hint = (
+            ""
+            if self.debug
+            else " (run with --debug for the traceback; this is a fault of gistools, please report it)"
+        )
+        message = " ".join(str(error).split()) or "no message"
+        click.echo(f"Error: {type(error).__name__}: {message}{hint}", err=True)
+        sys.exit(EXIT_FAILED)
+
+
+def workers_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--workers`` and ``--scheduler``."""
+    for option in (
+        click.option("--scheduler", metavar="ADDRESS", help="Address of a running Dask cluster to work on."),
+        click.option("--workers", type=click.IntRange(min=1), help="How many threads to work with."),
+    ):
+        function = option(function)
+    return function
+
+
+def panel_keys(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``--id`` and ``--time``: the key columns of a panel."""
+    for option in (
+        click.option("--time", "time", default="year", show_default=True, help="The panel's time column."),
+        click.option("--id", "id_", default="city_code", show_default=True, help="The panel's unit column."),
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,1 @@
+"""Studies, from files to files: configuration, the synthetic country, runs, and the verbs behind the commands."""
