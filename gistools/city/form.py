@@ -1,0 +1,545 @@
+"""Urban form of every city, year by year: the columns of the panel, from what one scan of the grids keeps."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from gistools.checks import listed, require_choice, require_positive
+from gistools.city.centre import CBD_TIES, CbdTies, find_cbds, known_cbds
+from gistools.city.sprawl import sprawl_index
+from gistools.city.structure import Central, central_population, density_gradient, density_variation
+from gistools.city.urban import urban_density_threshold, urban_patches
+from gistools.errors import GistoolsError, InputError
+from gistools.grid import Grid, GridSource
+from gistools.raster.align import ALIGN, Align, align
+from gistools.raster.population import judge_total
+from gistools.raster.tasks import Execution
+from gistools.raster.zonal import Scan, scan_year
+from gistools.raster.zones import ASSIGN, Assign, Zones, label_zones
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+    from numpy.typing import NDArray
+
+CbdYear = Literal["base", "each"]
+CBD_YEAR: tuple[CbdYear, ...] = ("base", "each")
+
+# Shares and gradients of a city with fewer urban cells than this rest on too little; its rows say so.
+FEW_URBAN_CELLS = 10
+
+# Every column: its unit and what it means. The codebook of a panel is made of this.
+COLUMNS: dict[str, tuple[str, str]] = {
+    "area_km2": ("km2", "area of the city's cells, geodesic, with or without data"),
+    "population": ("persons", "population of the city"),
+    "light_mean": ("DN or radiance", "mean light over cells with valid light"),
+    "light_sum": ("DN or radiance", "sum of light over cells with valid light"),
+    "ln_light": ("ln", "natural log of the mean light; missing where it is not positive"),
+    "urban_area_km2": ("km2", "area of urban cells"),
+    "urban_population": ("persons", "population of urban cells"),
+    "urban_density": ("persons per km2", "urban population over urban area"),
+    "low_area_km2": ("km2", "area of urban cells below the density threshold"),
+    "high_area_km2": ("km2", "area of urban cells at or above the density threshold"),
+    "low_population": ("persons", "population of urban cells below the density threshold"),
+    "high_population": ("persons", "population of urban cells at or above the density threshold"),
+    "density_threshold": ("persons per km2", "density that splits urban cells into low and high"),
+    "sprawl_index": ("0 to 1", "sprawl index; towards 1 = more sprawl"),
+    "cbd_lon": ("degrees east", "longitude of the CBD cell's centre, WGS 84"),
+    "cbd_lat": ("degrees north", "latitude of the CBD cell's centre, WGS 84"),
+    "cbd_light": ("DN or radiance", "light of the CBD cell"),
+    "cbd_ties": ("cells", "cells that tie for the brightest; 1 if it is unique"),
+    "central_population": ("persons", "population within the radius of the CBD"),
+    "central_density": ("persons per km2", "central population over the area of those cells"),
+    "suburban_share": ("0 to 1", "share of the city's population beyond the radius of the CBD"),
+    "density_cv": ("ratio", "coefficient of variation of density across urban cells"),
+    "gradient": ("ln per km", "slope of ln density on distance to the CBD over urban cells"),
+    "gradient_se": ("ln per km", "standard error of the gradient"),
+    "gradient_r2": ("0 to 1", "R2 of the gradient"),
+    "patches": ("patches", "8-connected patches of urban cells"),
+    "largest_patch_km2": ("km2", "area of the largest patch"),
+    "density_cv_weighted": ("ratio", "coefficient of variation of density, weighted by area"),
+    "cells": ("cells", "cells whose centre lies in the city"),
+    "urban_cells": ("cells", "urban cells whose centre lies in the city"),
+    "dark_cells": ("cells", "cells whose light is zero"),
+    "saturated_cells": ("cells", "cells at the sensor's saturation"),
+    "light_missing_cells": ("cells", "cells without valid light"),
+    "population_missing_cells": ("cells", "cells without population data"),
+    "cbd_rule": ("text", "what decided the CBD: brightest, cluster, density, centroid, row-column or table"),
+    "note": ("text", "why a measure is missing, or what to mind"),
+}
+
+
+@dataclass(frozen=True)
+class FormOptions:
+    """How urban form is measured.
+
+    Parameters
+    ----------
+    min_light : float
+        A cell is urban where its light exceeds this ...
+    min_density : float
+        ... and its density exceeds this (persons per km2).
+    threshold : float or "auto"
+        Density that splits urban cells (persons per km2); "auto" takes the mean density over all urban cells of
+        the base year.
+    base_year : int, optional
+        Year of the automatic threshold and of the CBD under ``cbd_year="base"``; the first year by default. It
+        may lie outside the years that are measured.
+    cbd_ties : {"cluster-density", "cluster-centroid", "population-weighted"}
+    cbd_year : {"base", "each"}
+        One CBD a city, from the base year; or one a year.
+    radius_km : float
+        Around the CBD.
+    assign : {"centre", "coverage"}
+        Membership of cells.
+    align : {"mean", "nearest"}
+        How lights are brought to the population's lattice.
+
+    Raises
+    ------
+    InputError
+        If a value is out of range.
+    """
+
+    min_light: float = 10.0
+    min_density: float = 1000.0
+    threshold: float | Literal["auto"] = "auto"
+    base_year: int | None = None
+    cbd_ties: CbdTies = "cluster-density"
+    cbd_year: CbdYear = "base"
+    radius_km: float = 3.0
+    assign: Assign = "centre"
+    align: Align = "mean"
+
+    def __post_init__(self) -> None:
+        require_positive(self.min_light, "min_light", zero=True)
+        require_positive(self.min_density, "min_density", zero=True)
+        require_positive(self.radius_km, "radius_km")
+        if self.threshold != "auto":
+            require_positive(self.threshold, "threshold")
+        require_choice(self.cbd_ties, CBD_TIES, "cbd_ties")
+        require_choice(self.cbd_year, CBD_YEAR, "cbd_year")
+        require_choice(self.assign, ASSIGN, "assign")
+        require_choice(self.align, ALIGN, "align")
+
+
+@dataclass(frozen=True)
+class YearForm:
+    """Urban form of all cities in one year.
+
+    Attributes
+    ----------
+    year : int
+    table : DataFrame
+        One row a city: ``city_code``, ``year`` and the columns of ``COLUMNS``.
+    cbds : DataFrame
+        As :func:`gistools.city.centre.find_cbds` gives it.
+    threshold : float
+        Density threshold used; NaN without population or lights.
+    counts : dict
+        National counts: population in the window and in cities, urban cells, largest light.
+    """
+
+    year: int
+    table: pd.DataFrame
+    cbds: pd.DataFrame
+    threshold: float
+    counts: dict[str, float] = field(default_factory=dict)
+
+
+class YearStore(Protocol):
+    """Keeps finished years, so that a run that was stopped goes on where it was."""
+
+    def load(self, year: int, given: Mapping[str, Any]) -> YearForm | None:
+        """Return a year that was measured from the same inputs with the same options, or None."""
+
+    def save(self, form: YearForm, given: Mapping[str, Any]) -> None:
+        """Keep a year."""
+
+
+def measure_year(
+    year: int,
+    lights: GridSource | None,
+    population: GridSource | None,
+    zones: Zones,
+    options: FormOptions,
+    *,
+    threshold: float | None = None,
+    cbds: pd.DataFrame | None = None,
+    saturated: float | None = None,
+    execution: Execution | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> YearForm:
+    """Measure the urban form of all cities in one year by one scan of its grids.
+
+    Parameters
+    ----------
+    year : int
+    lights, population : GridSource or None
+        Either may be left out; measures that need it are then missing. Lights may lie on another lattice.
+    zones : Zones
+        The label grid, on the population's lattice (or the lights', without population).
+    options : FormOptions
+    threshold : float, optional
+        Density threshold of the base year; by default the option's number, or this year's own mean.
+    cbds : DataFrame, optional
+        CBDs of the base year or known ones; by default this year's own.
+    saturated : float, optional
+        Light at which the sensor saturates.
+    execution : Execution, optional
+    progress : callable, optional
+        Called with the slabs done and the slabs in all.
+
+    Returns
+    -------
+    YearForm
+    """
+    if lights is None and population is None:
+        raise InputError(f"year {year} has neither lights nor population; give at least one of them")
+    aligned = None if lights is None else align(lights, zones.grid, how=options.align)
+    scan = scan_year(
+        aligned,
+        population,
+        zones,
+        min_light=options.min_light,
+        min_density=options.min_density,
+        saturated=saturated,
+        pick=None if cbds is None else (cbds["row"].to_numpy(), cbds["col"].to_numpy()),
+        execution=execution,
+        progress=progress,
+    )
+    if population is not None:
+        judge_total(scan.population_in_window, population.name)
+    if threshold is None:
+        if options.threshold != "auto":
+            threshold = float(options.threshold)
+        elif scan.has_light and scan.has_population:
+            threshold = urban_density_threshold(scan.urban)
+        else:
+            threshold = np.nan
+    if cbds is None:
+        cbds = find_cbds(scan.brightest, zones.grid, zones.codes, ties=options.cbd_ties)
+    else:
+        cbds = cbds.assign(cbd_light=scan.picked_light)
+    central = None
+    if population is not None:
+        central = central_population(population, zones, cbds, radius_km=options.radius_km)
+    table = _table(year, scan, threshold, cbds, central)
+    in_cities = float(scan.totals.population.sum()) if scan.has_population else np.nan
+    counts = {
+        "population_in_window": scan.population_in_window if scan.has_population else np.nan,
+        "population_in_cities": in_cities,
+        "urban_cells": float(scan.urban.inside.sum()),
+        "largest_light": scan.largest_light if scan.has_light else np.nan,
+        "density_threshold": threshold,
+    }
+    return YearForm(year, table, cbds, threshold, counts)
+
+
+def _table(year: int, scan: Scan, threshold: float, cbds: pd.DataFrame, central: Central | None) -> pd.DataFrame:
+    zones, totals = scan.zones, scan.totals
+    cells = zones.cells().astype(np.float64)
+    area = zones.area_km2()
+    empty = area == 0
+    columns: dict[str, Any] = {name: np.full(len(cells), np.nan) for name in COLUMNS if name != "note"}
+    columns["area_km2"] = np.where(empty, np.nan, area)
+    columns["cells"] = cells
+    columns["cbd_rule"] = cbds["cbd_rule"].to_numpy(object)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        if scan.has_population:
+            unknown = empty | (totals.population_cells <= 0)
+            columns["population"] = np.where(unknown, np.nan, totals.population)
+            columns["population_missing_cells"] = cells - _whole(totals.population_cells, zones)
+        if scan.has_light:
+            dark = empty | (totals.light_cells <= 0)
+            mean = totals.light_sum / totals.light_cells
+            columns["light_mean"] = np.where(dark, np.nan, mean)
+            columns["light_sum"] = np.where(dark, np.nan, totals.light_sum)
+            columns["ln_light"] = np.where(dark | (mean <= 0), np.nan, np.log(np.where(mean > 0, mean, 1.0)))
+            columns["light_missing_cells"] = cells - _whole(totals.light_cells, zones)
+            columns["dark_cells"] = _whole(totals.light_dark, zones)
+            columns["saturated_cells"] = _whole(totals.light_saturated, zones)
+            for name in ("cbd_lon", "cbd_lat", "cbd_light"):
+                columns[name] = cbds[name].to_numpy(np.float64)
+            columns["cbd_ties"] = np.where(cbds["row"] >= 0, cbds["cbd_ties"], np.nan)
+        if scan.has_light and scan.has_population:
+            columns |= _urban_columns(scan, threshold, cbds, unknown)
+        if central is not None and scan.has_population:
+            columns["central_population"] = central.population
+            columns["central_density"] = central.population / central.area_km2
+            share = 1 - central.population / columns["population"]
+            columns["suburban_share"] = np.where(columns["population"] > 0, np.clip(share, 0.0, 1.0), np.nan)
+    table = pd.DataFrame({"city_code": list(zones.codes), "year": year, **columns})
+    table["note"] = _notes(scan, table, cbds, empty)
+    return table[["city_code", "year", *COLUMNS]]
+
+
+def _whole(count: NDArray, zones: Zones) -> NDArray:
+    """Counts of cells are whole numbers, but for membership by coverage."""
+    return np.round(count) if zones.edges is None else count
+
+
+def _urban_columns(scan: Scan, threshold: float, cbds: pd.DataFrame, unknown: NDArray) -> dict[str, NDArray]:
+    """Measures of the urban cells; missing where a city has no population data at all."""
+    cells, cities = scan.urban, len(scan.zones.codes)
+    low = cells.density < threshold
+    area, people = cells.area_km2 * cells.weight, cells.population * cells.weight
+
+    def by_city(values: NDArray, which: NDArray) -> NDArray:
+        return np.bincount(cells.zone[which], values[which], cities)
+
+    low_area, high_area = by_city(area, low), by_city(area, ~low)
+    low_people, high_people = by_city(people, low), by_city(people, ~low)
+    variation = density_variation(cells, cities)
+    gradient = density_gradient(cells, scan.zones.grid.lonlat(cells.row, cells.col), cbds)
+    patches = urban_patches(cells, cities)
+    urban_area, urban_people = by_city(area, low | ~low), by_city(people, low | ~low)
+    out = {
+        "urban_area_km2": urban_area,
+        "urban_population": urban_people,
+        "urban_density": urban_people / np.where(urban_area > 0, urban_area, np.nan),
+        "low_area_km2": low_area,
+        "high_area_km2": high_area,
+        "low_population": low_people,
+        "high_population": high_people,
+        "sprawl_index": sprawl_index(low_area, high_area, low_people, high_people),
+        "density_cv": variation.plain,
+        "density_cv_weighted": variation.weighted,
+        "gradient": gradient.slope,
+        "gradient_se": gradient.std_error,
+        "gradient_r2": gradient.r2,
+        "patches": patches.patches.astype(np.float64),
+        "largest_patch_km2": patches.largest_km2,
+        "urban_cells": np.bincount(cells.zone[cells.inside], minlength=cities).astype(np.float64),
+    }
+    out = {name: np.where(unknown, np.nan, values) for name, values in out.items()}
+    out["density_threshold"] = np.full(cities, threshold)
+    return out
+
+
+def _notes(scan: Scan, table: pd.DataFrame, cbds: pd.DataFrame, empty: NDArray) -> list[str]:
+    """Why a measure is missing, or what to mind, for each city."""
+    zones, totals = scan.zones, scan.totals
+    urban, cells = table["urban_cells"].to_numpy(), table["cells"].to_numpy()
+    by_table = cbds["cbd_rule"].to_numpy() == "table"
+    without_cbd = (cbds["row"] < 0).to_numpy()
+    notes = []
+    for k in range(len(zones.codes)):
+        said = []
+        outside = zones.outside_share[k]
+        if outside >= 1:
+            said.append("outside the grid")
+        elif outside > 0.001:
+            said.append(f"reaches past the grid ({100 * outside:.1f} % of its area)")
+        if outside < 1 and cells[k] == 0:
+            said.append("no cell centre inside the boundary (smaller than a cell)")
+        if not empty[k]:
+            if scan.has_population and totals.population_cells[k] <= 0:
+                said.append("no population data")
+            if scan.has_light and totals.light_cells[k] <= 0:
+                said.append("no light data")
+            elif scan.has_light and without_cbd[k] and not by_table[k]:
+                said.append("no light above zero: no CBD")
+            if urban[k] == 0:
+                said.append("no urban cell")
+            elif urban[k] < FEW_URBAN_CELLS:
+                said.append(f"only {urban[k]:.0f} urban cells: shares and gradient rest on few cells")
+        notes.append("; ".join(said))
+    return notes
+
+
+def city_form(
+    boundaries: gpd.GeoDataFrame,
+    *,
+    lights: Mapping[int, GridSource] | None = None,
+    population: Mapping[int, GridSource] | None = None,
+    years: Sequence[int] | None = None,
+    options: FormOptions | None = None,
+    cbds: pd.DataFrame | None = None,
+    saturated: float | None = None,
+    store: YearStore | None = None,
+    execution: Execution | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
+    on_failure: Callable[[int, GistoolsError], None] | None = None,
+) -> pd.DataFrame:
+    """Measure the urban form of cities over years: the sprawl index, the CBD and everything around them.
+
+    Parameters
+    ----------
+    boundaries : GeoDataFrame
+        ``city_code`` (unique text), polygons; ``city_name`` and ``province`` are carried along.
+    lights, population : mapping of year to GridSource
+        Either may be left out; measures that need it are then missing.
+    years : sequence of int, optional
+        Years to measure; by default those of the grids, but for a base year given only for its threshold.
+    options : FormOptions, optional
+    cbds : DataFrame, optional
+        Known CBDs (``city_code``, ``cbd_lon``, ``cbd_lat``) instead of the brightest cells.
+    saturated : float, optional
+        Light at which the sensor saturates (63 for DMSP), to count saturated cells.
+    store : YearStore, optional
+        Keeps finished years.
+    execution : Execution, optional
+        Threads or a cluster.
+    progress : callable, optional
+        Called with the year, its slabs done and its slabs in all.
+    on_failure : callable, optional
+        Called with a year that could not be measured and why; the other years go on. Without it the error is
+        raised.
+
+    Returns
+    -------
+    DataFrame
+        One row a city and year: ``city_code``, ``city_name``, ``province``, ``year`` and the columns of
+        ``COLUMNS``. ``attrs["units"]`` and ``attrs["labels"]`` say what they are.
+
+    Raises
+    ------
+    InputError
+        If no year can be measured, or the base year cannot.
+
+    Notes
+    -----
+    The base year is measured first: its urban cells give the threshold, its lights the CBD (unless
+    ``cbd_year="each"``); both are kept for all years.
+    """
+    options = options or FormOptions()
+    lights, population = dict(lights or {}), dict(population or {})
+    wanted, base, leads = _year_plan(years, {*lights, *population}, options)
+    label = _ZonesByLattice(boundaries, options.assign)
+    threshold: float | None = None
+    centres: pd.DataFrame | None = None
+    forms: list[YearForm] = []
+    for year in [base, *(y for y in wanted if y != base)] if leads else wanted:
+        try:
+            people, light = population.get(year), lights.get(year)
+            grid = _lattice_of(year, light, people)
+            zones = label(grid)
+            if cbds is not None and centres is None:
+                centres = known_cbds(cbds, zones.grid, zones)
+            given = {"threshold": threshold, "cbds": None if centres is None else centres.to_dict("list")}
+            form = store.load(year, given) if store else None
+            if form is None:
+                form = measure_year(
+                    year,
+                    light,
+                    people,
+                    zones,
+                    options,
+                    threshold=threshold,
+                    cbds=_on_lattice(centres, zones),
+                    saturated=saturated,
+                    execution=execution,
+                    progress=None if progress is None else partial(progress, year),
+                )
+                if store:
+                    store.save(form, given)
+        except GistoolsError as error:
+            if leads and year == base:
+                raise InputError(
+                    f"the base year {base} could not be measured, and the other years need it: {error}"
+                ) from error
+            if on_failure is None:
+                raise
+            on_failure(year, error)
+            continue
+        if leads and year == base:
+            threshold = form.threshold
+            if options.cbd_year == "base" and centres is None:
+                centres = form.cbds
+        if year in wanted:
+            forms.append(form)
+    if not forms:
+        raise InputError("no year could be measured")
+    forms.sort(key=lambda form: form.year)
+    return join_years([form.table for form in forms], boundaries)
+
+
+def _year_plan(years: Sequence[int] | None, known: set[int], options: FormOptions) -> tuple[list[int], int, bool]:
+    """Years to measure, the base year, and whether the other years wait for it."""
+    if not known:
+        raise InputError("neither lights nor population are given; give at least one of them")
+    wanted = sorted(set(years)) if years else sorted(known)
+    base = options.base_year if options.base_year is not None else wanted[0]
+    leads = options.threshold == "auto" or options.cbd_year == "base"
+    if leads and base not in known:
+        raise InputError(f"the base year {base} has no grids; there are {listed(sorted(known), 12)}")
+    return wanted, base, leads
+
+
+def _lattice_of(year: int, lights: GridSource | None, population: GridSource | None) -> Grid:
+    if population is not None:
+        return population.grid
+    if lights is not None:
+        return lights.grid
+    raise InputError(f"year {year} has neither lights nor population")
+
+
+def _on_lattice(cbds: pd.DataFrame | None, zones: Zones) -> pd.DataFrame | None:
+    """Find the cells of CBDs on a lattice that may differ from the one they were found on."""
+    if cbds is None:
+        return None
+    from pyproj import Transformer
+
+    from gistools.grid import WGS84
+
+    lon, lat = cbds["cbd_lon"].to_numpy(), cbds["cbd_lat"].to_numpy()
+    x, y = Transformer.from_crs(WGS84, zones.grid.crs, always_xy=True).transform(lon, lat)
+    has = (cbds["row"] >= 0).to_numpy() & np.isfinite(x) & np.isfinite(y)
+    row, col = np.full(len(cbds), -1), np.full(len(cbds), -1)
+    row[has] = np.floor(zones.grid.row(np.asarray(y)[has])).astype(int)
+    col[has] = np.floor(zones.grid.col(np.asarray(x)[has])).astype(int)
+    return cbds.assign(row=row, col=col)
+
+
+class _ZonesByLattice:
+    """Label grids by lattice: one for all years that share it."""
+
+    def __init__(self, boundaries: gpd.GeoDataFrame, assign: Assign) -> None:
+        self.boundaries, self.assign = boundaries, assign
+        self.made: list[Zones] = []
+
+    def __call__(self, grid: Grid) -> Zones:
+        for zones in self.made:
+            if zones.grid.same_as(grid):
+                return zones
+        zones = label_zones(self.boundaries, grid, assign=self.assign)
+        self.made.append(zones)
+        return zones
+
+
+def join_years(tables: Sequence[pd.DataFrame], boundaries: gpd.GeoDataFrame) -> pd.DataFrame:
+    """Join the tables of years into one panel, with names and provinces, sorted by city and year.
+
+    Parameters
+    ----------
+    tables : sequence of DataFrame
+        As in :class:`YearForm`.
+    boundaries : GeoDataFrame
+        ``city_code``, and ``city_name``, ``province`` where known; its order is the order of the cities.
+
+    Returns
+    -------
+    DataFrame
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # all-missing columns of one year
+        panel = pd.concat(tables, ignore_index=True)
+    order = {code: k for k, code in enumerate(boundaries["city_code"].astype(str))}
+    panel = panel.assign(_order=panel["city_code"].map(order)).sort_values(["_order", "year"], kind="stable")
+    names = boundaries.assign(city_code=boundaries["city_code"].astype(str)).set_index("city_code")
+    for position, column in enumerate(("city_name", "province"), start=1):
+        values = names[column] if column in names else pd.Series(None, index=names.index, dtype=object)
+        panel.insert(position, column, panel["city_code"].map(values).astype("str"))
+    panel = panel.drop(columns="_order").reset_index(drop=True)
+    panel.attrs = {
+        "units": {name: unit for name, (unit, _) in COLUMNS.items()},
+        "labels": {name: meaning for name, (_, meaning) in COLUMNS.items()},
+    }
+    return panel

@@ -1,0 +1,1 @@
+"""Array functions behind the models, and the result every model returns."""

@@ -1,0 +1,318 @@
+"""Lights on the lattice of the population: always explicit, never left to floating point.
+
+The population grid is the master lattice and is never resampled: any smoothing moves cells across a density
+threshold. Lights are brought to it by the area-weighted mean of the light cells that a population cell
+overlaps, or by the light cell that holds its centre. DMSP's cell centres lie on the 1/120 degree lattice,
+LandScan's cell edges do: there the mean is the plain mean of 2 x 2 light cells, and "nearest" is a four-way tie
+that goes to the north-west cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pyproj import Transformer
+
+from gistools.checks import require_choice
+from gistools.errors import GridError
+from gistools.grid import LATTICE_TOLERANCE, Block, Grid, GridSource, Window, crs_name, same_crs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Align = Literal["mean", "nearest"]
+ALIGN: tuple[Align, ...] = ("mean", "nearest")
+
+# A centre this near to a cell's edge (in cells) lies on it: it goes to the west or north cell.
+_TIE = 1e-6
+# Between two CRSs the mean is a midpoint rule with this many points along each side of a cell.
+_QUADRATURE = 8
+
+
+def align(source: GridSource, grid: Grid, *, how: Align = "mean") -> GridSource:
+    """See a grid of intensities (lights) on another lattice.
+
+    Parameters
+    ----------
+    source : GridSource
+        Values that may be averaged: digital numbers or radiance, never counts.
+    grid : Grid
+        The lattice to bring them to.
+    how : {"mean", "nearest"}
+        Area-weighted mean of the cells overlapped, missing cells left out; or the cell that holds the centre,
+        a centre on an edge going to the west or north cell.
+
+    Returns
+    -------
+    GridSource
+        The source itself where both lattices are the same. Between two CRSs ``mean`` is the mean of 8 x 8
+        points spread evenly over the cell.
+
+    Raises
+    ------
+    GridError
+        If the two grids do not overlap.
+
+    Examples
+    --------
+    >>> from affine import Affine
+    >>> from gistools.grid import WGS84, ArraySource
+    >>> lights = ArraySource(Grid(WGS84, Affine(1, 0, -0.5, 0, -1, 2.5), (3, 3)), np.arange(9.0).reshape(3, 3))
+    >>> people = Grid(WGS84, Affine(1, 0, 0, 0, -1, 2), (2, 2))
+    >>> align(lights, people).read(people.whole).values.tolist()
+    [[2.0, 3.0], [5.0, 6.0]]
+    >>> align(lights, people, how="nearest").read(people.whole).values.tolist()
+    [[0.0, 1.0], [3.0, 4.0]]
+    """
+    require_choice(how, ALIGN, "align")
+    if source.grid.same_as(grid):
+        return source
+    if same_crs(source.grid.crs, grid.crs):
+        return _Separable(source, grid, how)
+    return _Reprojected(source, grid, how)
+
+
+def describe_alignment(source: Grid, grid: Grid, how: Align) -> str:
+    """Say in one sentence how one lattice is brought to another.
+
+    Returns
+    -------
+    str
+    """
+    if source.same_as(grid):
+        return "lights and population share one lattice"
+    if not same_crs(source.crs, grid.crs):
+        return f"lights in {crs_name(source.crs)} are brought to the population's {crs_name(grid.crs)} by {how}"
+    ratio = grid.cell_size[0] / source.cell_size[0], grid.cell_size[1] / source.cell_size[1]
+    shift = float(source.col(grid.bounds[0])) % 1, float(source.row(grid.bounds[3])) % 1
+    text = (
+        f"lights are brought to the population's lattice by {how}: its cells are {ratio[0]:.4g} x {ratio[1]:.4g} "
+        f"light cells, shifted by {shift[0]:.3f} and {shift[1]:.3f} of a light cell"
+    )
+    if how == "nearest" and min(ratio) >= 1.5:
+        text += f"; nearest reads one light cell in {round(ratio[0] * ratio[1])}"
+    return text
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """Along one axis: the source cells each target cell needs, and their weights."""
+
+    index: NDArray  # (cells, most source cells), -1 where none
+    weight: NDArray
+
+    @classmethod
+    def build(cls, origin: float, ratio: float, first: int, count: int, size: int, how: Align) -> _Axis:
+        """Map target cells ``first .. first + count``, which start at `origin` and are `ratio` source cells long."""
+        if how == "nearest":
+            position = origin + (first + np.arange(count) + 0.5) * ratio
+            index = np.floor(position - _TIE).astype(np.int64)[:, None]
+            weight = np.ones((count, 1))
+        else:
+            low = origin + (first + np.arange(count)) * ratio
+            high = low + ratio
+            begin = np.floor(low + _TIE).astype(np.int64)
+            most = int((np.ceil(high - _TIE).astype(np.int64) - begin).max())
+            index = begin[:, None] + np.arange(most)
+            weight = np.minimum(high[:, None], index + 1) - np.maximum(low[:, None], index)
+            weight = np.where(weight > _TIE, weight, 0.0)
+        outside = (index < 0) | (index >= size)
+        weight = np.where(outside, 0.0, weight)
+        return cls(np.where(outside | (weight == 0), -1, index), weight)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether every source cell counts alike, and their number is a power of two."""
+        count = self.index.shape[1]
+        return count in (1, 2, 4, 8, 16) and bool((self.weight == self.weight[0, 0]).all())
+
+    @property
+    def span(self) -> tuple[int, int] | None:
+        """First and last + 1 source cell needed."""
+        used = self.index[self.index >= 0]
+        return (int(used.min()), int(used.max()) + 1) if used.size else None
+
+
+def _snapped(value: float, step: float, tolerance: float) -> float:
+    nearest = round(value / step) * step
+    return nearest if abs(value - nearest) <= tolerance else value
+
+
+def _axis_of(source: Grid, grid: Grid) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Origin and ratio along columns and rows, in source cells, freed of the noise of cut-off decimals."""
+    out = []
+    for axis, n in ((0, grid.width), (1, grid.height)):
+        ratio = grid.cell_size[axis] / source.cell_size[axis]
+        near = round(ratio) if ratio >= 1 else 1 / round(1 / ratio)
+        if abs(ratio - near) * n <= LATTICE_TOLERANCE:
+            ratio = near
+        west, _, _, north = grid.bounds
+        origin = float(source.col(west) if axis == 0 else source.row(north))
+        out.append((_snapped(origin, 0.5 * min(ratio, 1.0), LATTICE_TOLERANCE), ratio))
+    return out[0], out[1]
+
+
+@dataclass(frozen=True)
+class _Separable:
+    """Lights seen on another lattice of the same CRS: weights by row times weights by column."""
+
+    source: GridSource
+    grid: Grid
+    how: Align
+
+    def __post_init__(self) -> None:
+        (x0, rx), (y0, ry) = _axis_of(self.source.grid, self.grid)
+        inside_x = x0 < self.source.grid.width and x0 + rx * self.grid.width > 0
+        inside_y = y0 < self.source.grid.height and y0 + ry * self.grid.height > 0
+        if not (inside_x and inside_y):
+            raise GridError(
+                f"{self.source.name} ({self.source.grid.describe()}) and the population grid "
+                f"({self.grid.describe()}) do not overlap"
+            )
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def read(self, window: Window) -> Block:
+        (x0, rx), (y0, ry) = _axis_of(self.source.grid, self.grid)
+        n, m = window.shape
+        cols = _Axis.build(x0, rx, window.col0, m, self.source.grid.width, self.how)
+        rows = _Axis.build(y0, ry, window.row0, n, self.source.grid.height, self.how)
+        if rows.span is None or cols.span is None:
+            return Block(np.zeros((n, m), np.float32), np.zeros((n, m), bool))
+        (r0, r1), (c0, c1) = rows.span, cols.span
+        block = self.source.read(Window(r0, r1, c0, c1))
+        if self.how == "nearest":
+            return _gather(block, rows.index[:, 0] - r0, cols.index[:, 0] - c0)
+        return _mean(block, (rows, r0), (cols, c0))
+
+
+def _gather(block: Block, rows: NDArray, cols: NDArray) -> Block:
+    """Pick cells; indices below zero have no source cell (their index was -1 before the shift)."""
+    inside = (rows >= 0)[:, None] & (cols >= 0)[None, :]
+    picked = np.ix_(np.maximum(rows, 0), np.maximum(cols, 0))
+    valid = None if block.valid is None else block.valid[picked]
+    if not inside.all():
+        valid = inside if valid is None else inside & valid
+    return Block(block.values[picked], valid)
+
+
+def _mean(block: Block, rows: tuple[_Axis, int], cols: tuple[_Axis, int]) -> Block:
+    """Weighted mean over the overlapped cells, missing cells left out."""
+    whole = bool((rows[0].index >= 0).all() and (cols[0].index >= 0).all())
+    one_byte = block.values.dtype.itemsize == 1
+    if block.valid is None and whole and one_byte and rows[0].is_even and cols[0].is_even:
+        # DMSP on the half-cell shift: sums of digital numbers are exact in 16 bits, their quarter in float32
+        cells = rows[0].index.shape[1] * cols[0].index.shape[1]  # at most 256: see is_even
+        total = _summed(_summed(block.values, rows, 0, np.uint16), cols, 1, np.uint16)
+        return Block(np.multiply(total, np.float32(1 / cells), dtype=np.float32), None)
+    valid = block.is_valid()
+    values = block.values if block.valid is None else np.where(valid, block.values, 0)
+    total = _summed(_summed(values, rows, 0, np.float64), cols, 1, np.float64)
+    if block.valid is None and whole:
+        return Block(total / (rows[0].weight.sum(axis=1)[:, None] * cols[0].weight.sum(axis=1)), None)
+    weight = _summed(_summed(valid.astype(np.float64), rows, 0, np.float64), cols, 1, np.float64)
+    covered = weight > _TIE
+    return Block(np.divide(total, weight, out=np.zeros_like(total), where=covered), covered)
+
+
+def _summed(values: NDArray, axis: tuple[_Axis, int], along: int, dtype: type) -> NDArray:
+    """Sum source cells along one axis: by weight, or unweighted where the sum is kept in integers."""
+    index, weight = axis[0].index - axis[1], axis[0].weight
+    weighted = dtype is np.float64
+    terms = []
+    for k in range(index.shape[1]):
+        step = int(index[1, k] - index[0, k]) if len(index) > 1 else 1
+        # an even stride is a view; only ragged maps pay for a gather
+        if step > 0 and (axis[0].index[:, k] >= 0).all() and (np.diff(index[:, k]) == step).all():
+            picked: slice | NDArray = slice(int(index[0, k]), int(index[-1, k]) + 1, step)
+        else:
+            picked = np.maximum(index[:, k], 0)
+        part = values[picked] if along == 0 else values[:, picked]
+        factor = weight[:, k, None] if along == 0 else weight[:, k]
+        terms.append(np.multiply(part, factor, dtype=dtype) if weighted else part)
+    if len(terms) == 1:
+        return terms[0].astype(dtype, copy=False)
+    total = np.add(terms[0], terms[1], dtype=dtype)
+    for term in terms[2:]:
+        total += term
+    return total
+
+
+@dataclass(frozen=True)
+class _Reprojected:
+    """Lights seen on a lattice of another CRS: points of each cell are carried over exactly."""
+
+    source: GridSource
+    grid: Grid
+    how: Align
+
+    def __post_init__(self) -> None:
+        west, south, east, north = self.source.grid.bounds
+        to_source = Transformer.from_crs(self.grid.crs, self.source.grid.crs, always_xy=True)
+        w, s, e, n = to_source.transform_bounds(*self.grid.bounds)
+        if not (w < east and e > west and s < north and n > south):
+            raise GridError(
+                f"{self.source.name} ({self.source.grid.describe()}) and the population grid "
+                f"({self.grid.describe()}) do not overlap"
+            )
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    def read(self, window: Window) -> Block:
+        t = self.grid.transform
+        to_source = Transformer.from_crs(self.grid.crs, self.source.grid.crs, always_xy=True)
+        corner = self.how == "mean"
+        shift, extra = (0.0, 1) if corner else (0.5, 0)
+        x = t.c + (np.arange(window.col0, window.col1 + extra) + shift) * t.a
+        y = t.f + (np.arange(window.row0, window.row1 + extra) + shift) * t.e
+        sx, sy = to_source.transform(*np.meshgrid(x, y))
+        col, row = self.source.grid.col(sx), self.source.grid.row(sy)
+        finite = np.isfinite(col) & np.isfinite(row)
+        near = Window(*_bounds(row[finite], self.source.grid.height), *_bounds(col[finite], self.source.grid.width))
+        if near.row0 >= near.row1 or near.col0 >= near.col1:
+            return Block(np.zeros(window.shape, np.float32), np.zeros(window.shape, bool))
+        block = self.source.read(near)
+        if self.how == "nearest":
+            values, valid = _look_up(block, near, row, col)
+            return Block(values, valid)
+        total = np.zeros(window.shape)
+        weight = np.zeros(window.shape)
+        steps = (np.arange(_QUADRATURE) + 0.5) / _QUADRATURE
+        for v in steps:
+            north, south = (1 - v), v
+            col_v = north * col[:-1] + south * col[1:]
+            row_v = north * row[:-1] + south * row[1:]
+            for u in steps:
+                values, valid = _look_up(
+                    block,
+                    near,
+                    (1 - u) * row_v[:, :-1] + u * row_v[:, 1:],
+                    (1 - u) * col_v[:, :-1] + u * col_v[:, 1:],
+                )
+                total = total + np.where(valid, values, 0)
+                weight = weight + valid
+        covered = weight > 0
+        return Block(np.divide(total, weight, out=total, where=covered), covered)
+
+
+def _bounds(position: NDArray, size: int) -> tuple[int, int]:
+    if not position.size:
+        return 0, 0
+    return max(int(np.floor(position.min())) - 1, 0), min(int(np.floor(position.max())) + 2, size)
+
+
+def _look_up(block: Block, near: Window, row: NDArray, col: NDArray) -> tuple[NDArray, NDArray[np.bool_]]:
+    """Values of the source cells that hold fractional positions, and where there are any."""
+    finite = np.isfinite(row) & np.isfinite(col)
+    r = np.floor(np.where(finite, row, -1.0) - _TIE).astype(np.int64) - near.row0
+    c = np.floor(np.where(finite, col, -1.0) - _TIE).astype(np.int64) - near.col0
+    inside = finite & (r >= 0) & (r < block.values.shape[0]) & (c >= 0) & (c < block.values.shape[1])
+    flat = np.where(inside, r * block.values.shape[1] + c, 0)
+    values = block.values.ravel()[flat]
+    return values, inside if block.valid is None else inside & block.valid.ravel()[flat]

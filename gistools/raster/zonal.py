@@ -1,0 +1,494 @@
+"""The one-pass engine: two grids of one year in, per-city sums and compact columns of urban cells out.
+
+Each year is one streaming scan over slabs of rows. A slab gives sums over all cells of each city, the urban
+cells (about 1 % of the grid) as columns, and the brightest cells of each city; slabs are independent tasks, and
+their results are joined in the order of the rows, so that any number of workers gives the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from gistools.checks import require_positive
+from gistools.errors import GridError
+from gistools.grid import Block, GridSource, Window
+from gistools.raster.tasks import Execution, run_tasks
+from gistools.raster.zones import EdgeCells, Zones
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+# Rows of a slab: enough cells that a task is worth its overhead, few enough that memory stays small.
+_SLAB_CELLS = 4_000_000
+_SLAB_ROWS = 512
+_NONE: NDArray = np.zeros(0, np.int64)
+
+
+@dataclass(frozen=True)
+class CityTotals:
+    """Sums over all cells of each city; arrays of shape (cities,).
+
+    With membership by coverage, counts and sums are weighted by the covered fraction.
+    """
+
+    light_cells: NDArray  # cells with valid light
+    light_sum: NDArray
+    light_dark: NDArray  # cells whose light is exactly zero
+    light_saturated: NDArray
+    population_cells: NDArray  # cells with valid counts
+    population: NDArray
+
+    @classmethod
+    def zeros(cls, cities: int) -> CityTotals:
+        """Totals of nothing."""
+        return cls(*(np.zeros(cities) for _ in fields(cls)))
+
+    def __add__(self, other: CityTotals) -> CityTotals:
+        return CityTotals(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(CityTotals)))
+
+
+class UrbanCells(NamedTuple):
+    """Urban cells as columns, sorted by row and column.
+
+    With membership by coverage a border cell stands once for each city that covers part of it; `inside` marks
+    the city that holds its centre.
+    """
+
+    row: NDArray
+    col: NDArray
+    zone: NDArray
+    weight: NDArray
+    inside: NDArray[np.bool_]
+    area_km2: NDArray
+    population: NDArray
+    light: NDArray
+
+    @property
+    def density(self) -> NDArray:
+        """Persons per km2."""
+        return self.population / self.area_km2
+
+
+class BrightestCells(NamedTuple):
+    """The cells that tie for the largest light of their city, sorted by row and column; none where all is dark."""
+
+    row: NDArray
+    col: NDArray
+    zone: NDArray
+    light: NDArray
+    density: NDArray  # persons per km2, NaN without valid counts
+    population: NDArray
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over a year's grids keeps.
+
+    Attributes
+    ----------
+    zones : Zones
+    totals : CityTotals
+    urban : UrbanCells
+    brightest : BrightestCells
+    population_in_window : float
+        Persons in the window that was read, cities or not.
+    largest_light : float
+        Largest valid light in the window (-inf without lights).
+    picked_light : array of float or None
+        Light of the cells that were asked for; NaN without valid light.
+    has_light, has_population : bool
+        Which of the two grids were given.
+    """
+
+    zones: Zones
+    totals: CityTotals
+    urban: UrbanCells
+    brightest: BrightestCells
+    population_in_window: float
+    largest_light: float
+    picked_light: NDArray | None
+    has_light: bool
+    has_population: bool
+
+
+class _Rule(NamedTuple):
+    min_light: float
+    min_density: float
+    saturated: float | None
+
+
+class _Slab(NamedTuple):
+    totals: CityTotals
+    urban: UrbanCells
+    brightest: BrightestCells
+    population: float
+    largest_light: float
+    picked_light: NDArray
+
+
+class _Task(NamedTuple):
+    """One slab: sources, its runs by centre, its runs and edge cells for sums, its window and the rule."""
+
+    lights: GridSource | None
+    population: GridSource | None
+    centre: Zones
+    sums: Zones
+    edges: EdgeCells | None
+    window: Window
+    rule: _Rule
+    pick: tuple[NDArray, NDArray]  # rows and columns whose light is wanted; others than the slab's are passed over
+
+
+def scan_year(
+    lights: GridSource | None,
+    population: GridSource | None,
+    zones: Zones,
+    *,
+    min_light: float = 10.0,
+    min_density: float = 1000.0,
+    saturated: float | None = None,
+    pick: tuple[NDArray, NDArray] | None = None,
+    execution: Execution | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Scan:
+    """Scan one year's grids once, city by city.
+
+    Parameters
+    ----------
+    lights, population : GridSource or None
+        On the lattice of `zones` (bring lights there with :func:`gistools.raster.align.align`). Either may be
+        left out.
+    zones : Zones
+        The label grid.
+    min_light : float
+        A cell is urban where its light is above this ...
+    min_density : float
+        ... and its density is above this (persons per km2); both strict.
+    saturated : float, optional
+        Light at and above which a cell counts as saturated.
+    pick : (array, array), optional
+        Rows and columns of cells whose light is wanted besides.
+    execution : Execution, optional
+        Threads here, or a Dask cluster.
+    progress : callable, optional
+        Called with the slabs done and the slabs in all.
+
+    Returns
+    -------
+    Scan
+
+    Raises
+    ------
+    GridError
+        If a grid is not on the lattice of the zones, or cannot be read.
+    """
+    require_positive(min_light, "min_light", zero=True)
+    require_positive(min_density, "min_density", zero=True)
+    for source in (lights, population):
+        if source is not None and not source.grid.same_as(zones.grid):
+            raise GridError(
+                f"{source.name} ({source.grid.describe()}) is not on the lattice of the cities "
+                f"({zones.grid.describe()}); align it first"
+            )
+    rule = _Rule(min_light, min_density, saturated)
+    tasks = [
+        _Task(lights, population, centre, sums, edges, window, rule, pick or (_NONE, _NONE))
+        for window, centre, sums, edges in _slabs(zones)
+    ]
+    slabs = run_tasks(_scan_slab, tasks, execution=execution, progress=progress)
+    scan = _joined(slabs, zones, lights is not None, population is not None)
+    return scan if pick is not None else replace(scan, picked_light=None)
+
+
+def _slabs(zones: Zones) -> list[tuple[Window, Zones, Zones, EdgeCells | None]]:
+    """Cut the labelled part of the grid into slabs of rows; the cut depends on nothing but the zones."""
+    whole = zones.window
+    if whole is None:
+        return []
+    interior = zones.interior()
+    rows = min(_SLAB_ROWS, max(64, _SLAB_CELLS // (whole.col1 - whole.col0) // 64 * 64))
+    slabs = []
+    # cut at multiples of the slab height from the top of the file: slabs then begin at tiles
+    for row0 in range(whole.row0 // rows * rows, whole.row1, rows):
+        centre = zones.slab(row0, row0 + rows)
+        window = centre.window
+        if window is None:
+            continue
+        sums = interior.slab(row0, row0 + rows)
+        slabs.append((window, centre, sums, centre.edges))
+    return slabs
+
+
+def _scan_slab(task: _Task) -> _Slab:
+    lights, population, centre, sums, edges, window, rule, pick = task
+    grid = centre.grid
+    cities = len(centre.codes)
+    runs = _Runs(sums, edges, window)
+    totals = CityTotals.zeros(cities)
+    counts: NDArray | None = None
+    counted: NDArray[np.bool_] | None = None
+    people = 0.0
+    if population is not None:
+        block = population.read(window)
+        counts, counted = block.values, block.valid
+        cells, sums_by_city = runs.sum(counts, counted)
+        totals.population_cells[:] = cells
+        totals.population[:] = sums_by_city
+        people = _total(counts, counted)
+    brightest, urban, largest = _no_brightest(), _no_urban(), -np.inf
+    picked = np.full(len(pick[0]), np.nan)
+    if lights is not None:
+        block = lights.read(window)
+        picked = _pick(block, window, pick)
+        lit = _Lit(block.values, block.valid)
+        largest = lit.largest
+        labels = centre.labels(window).ravel()
+        totals.light_cells[:] = runs.count(block.valid)
+        _add_light(totals, lit, labels, edges, window, rule)
+        area = _Area(grid, window)
+        brightest = _brightest_cells(lit, labels, counts, counted, area, cities)
+        if counts is not None:
+            urban = _urban_cells(lit, labels, edges, counts, counted, area, rule)
+    return _Slab(totals, urban, brightest, people, largest, picked)
+
+
+def _pick(block: Block, window: Window, pick: tuple[NDArray, NDArray]) -> NDArray:
+    """The light of chosen cells; NaN where a cell is not in this window or has no valid light."""
+    row, col = pick
+    here = (row >= window.row0) & (row < window.row1) & (col >= window.col0) & (col < window.col1)
+    at = (row[here] - window.row0, col[here] - window.col0)
+    light = np.full(len(row), np.nan)
+    light[here] = block.values[at] if block.valid is None else np.where(block.valid[at], block.values[at], np.nan)
+    return light
+
+
+class _Runs:
+    """Sums over the runs and edge cells of a slab, by city."""
+
+    def __init__(self, zones: Zones, edges: EdgeCells | None, window: Window) -> None:
+        width = window.col1 - window.col0
+        origin = (zones.row - window.row0).astype(np.int64) * width - window.col0
+        self.first, self.last = origin + zones.start, origin + zones.stop
+        self.zone, self.cities = zones.zone, len(zones.codes)
+        self.length = (self.last - self.first).astype(np.float64)
+        self.edges = edges
+        if edges is not None:
+            self.edge_cell = (edges.row - window.row0).astype(np.int64) * width + edges.col - window.col0
+        # reduceat sums between neighbouring indices: runs and the gaps between them in turn
+        self.index = np.empty(2 * len(self.first), np.int64)
+        self.index[::2], self.index[1::2] = self.first, self.last
+        size = (window.row1 - window.row0) * width
+        if len(self.index) and self.index[-1] == size:
+            self.index = self.index[:-1]
+
+    def _by_city(self, by_run: NDArray, by_edge: NDArray | None) -> NDArray:
+        out = np.bincount(self.zone, by_run, self.cities)
+        if self.edges is not None and by_edge is not None:
+            out += np.bincount(self.edges.zone, by_edge * self.edges.fraction, self.cities)
+        return out
+
+    def count(self, valid: NDArray[np.bool_] | None) -> NDArray:
+        """Count valid cells."""
+        if valid is None:
+            return self._by_city(self.length, None if self.edges is None else np.ones(len(self.edge_cell)))
+        flat = valid.ravel()
+        by_run = np.add.reduceat(flat, self.index, dtype=np.int64)[::2] if len(self.index) else self.length
+        return self._by_city(by_run, None if self.edges is None else flat[self.edge_cell])
+
+    def sum(self, values: NDArray, valid: NDArray[np.bool_] | None) -> tuple[NDArray, NDArray]:
+        """Count valid cells and sum their values."""
+        cells = self.count(valid)
+        # no data inside a city is rare: only then must it be set to zero first
+        if valid is not None and (cells < self.count(None)).any():
+            values = np.where(valid, values, 0)
+        # exact for counts: integers up to 2^53
+        flat = values.ravel().astype(np.float64)
+        by_run = np.add.reduceat(flat, self.index)[::2] if len(self.index) else self.length
+        return cells, self._by_city(by_run, None if self.edges is None else flat[self.edge_cell])
+
+
+def _total(values: NDArray, valid: NDArray[np.bool_] | None) -> float:
+    """Sum a block, in float64 or int64 whatever its type."""
+    kind = np.float64 if values.dtype.kind == "f" else np.int64
+    return float(np.sum(values, dtype=kind, where=True if valid is None else valid))
+
+
+class _Lit:
+    """The cells of a block whose valid light is not zero: a few per cent of a night-light grid."""
+
+    def __init__(self, values: NDArray, valid: NDArray[np.bool_] | None) -> None:
+        lit = values != 0
+        if valid is not None:
+            lit &= valid
+        self.cell = np.flatnonzero(lit)
+        self.light = values.ravel()[self.cell].astype(np.float64)
+        self.valid_cells = values.size if valid is None else int(valid.sum())
+        self.largest = float(self.light.max()) if len(self.light) else -np.inf
+        if self.valid_cells > len(self.cell):
+            self.largest = max(self.largest, 0.0)
+
+
+def _add_light(
+    totals: CityTotals, lit: _Lit, labels: NDArray, edges: EdgeCells | None, window: Window, rule: _Rule
+) -> None:
+    """Add sums of light, dark and saturated cells by city."""
+    cities = len(totals.light_sum)
+    zone, weight, light = labels[lit.cell], None, lit.light
+    if edges is None:
+        inside = zone >= 0
+        zone, light = zone[inside], light[inside]
+    else:
+        zone, weight, member = _members(lit.cell, zone, edges, window)
+        light = light[member]
+    totals.light_sum[:] = np.bincount(zone, light if weight is None else light * weight, cities)
+    totals.light_dark[:] = totals.light_cells - np.bincount(zone, weight, cities)
+    if rule.saturated is not None:
+        full = light >= rule.saturated
+        totals.light_saturated[:] = np.bincount(zone[full], None if weight is None else weight[full], cities)
+
+
+def _members(cell: NDArray, label: NDArray, edges: EdgeCells, window: Window) -> tuple[NDArray, NDArray, NDArray]:
+    """Pair cells with every city that covers them: zone, covered fraction, and which of the cells it is.
+
+    Parameters
+    ----------
+    cell : array of int
+        Flat positions in the window, sorted.
+    label : array of int
+        The zone by centre of each.
+    edges : EdgeCells
+    window : Window
+    """
+    width = window.col1 - window.col0
+    edge_cell = (edges.row - window.row0).astype(np.int64) * width + edges.col - window.col0
+    first = np.searchsorted(edge_cell, cell, side="left")
+    count = np.searchsorted(edge_cell, cell, side="right") - first
+    whole = np.flatnonzero((count == 0) & (label >= 0))
+    parts = np.repeat(np.arange(len(cell)), count)
+    entry = np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) + np.repeat(first, count)
+    which = np.concatenate([whole, parts])
+    zone = np.concatenate([label[whole], edges.zone[entry]])
+    weight = np.concatenate([np.ones(len(whole)), edges.fraction[entry]])
+    order = np.lexsort((zone, which))
+    return zone[order], weight[order], which[order]
+
+
+class _Area:
+    """Areas of the cells of a window, by flat position."""
+
+    def __init__(self, grid: object, window: Window) -> None:
+        self.grid, self.window = grid, window
+        self.width = window.col1 - window.col0
+
+    def position(self, cell: NDArray) -> tuple[NDArray, NDArray]:
+        return cell // self.width + self.window.row0, cell % self.width + self.window.col0
+
+    def __call__(self, row: NDArray, col: NDArray) -> NDArray:
+        return np.asarray(self.grid.cell_area_km2_at(row, col))  # type: ignore[attr-defined]
+
+
+def _urban_cells(
+    lit: _Lit,
+    labels: NDArray,
+    edges: EdgeCells | None,
+    counts: NDArray,
+    counted: NDArray[np.bool_] | None,
+    area: _Area,
+    rule: _Rule,
+) -> UrbanCells:
+    bright = lit.light > rule.min_light
+    cell, light = lit.cell[bright], lit.light[bright]
+    if counted is not None:
+        known = counted.ravel()[cell]
+        cell, light = cell[known], light[known]
+    people = counts.ravel()[cell].astype(np.float64)
+    row, col = area.position(cell)
+    km2 = area(row, col)
+    dense = people / km2 > rule.min_density
+    cell, row, col, light, people, km2 = (part[dense] for part in (cell, row, col, light, people, km2))
+    label = labels[cell]
+    if edges is None:
+        member = np.flatnonzero(label >= 0)
+        zone, weight = label[member], np.ones(len(member))
+    else:
+        zone, weight, member = _members(cell, label, edges, area.window)
+    return UrbanCells(
+        row[member],
+        col[member],
+        zone.astype(np.int64),
+        weight,
+        label[member] == zone,
+        km2[member],
+        people[member],
+        light[member],
+    )
+
+
+def _brightest_cells(
+    lit: _Lit,
+    labels: NDArray,
+    counts: NDArray | None,
+    counted: NDArray[np.bool_] | None,
+    area: _Area,
+    cities: int,
+) -> BrightestCells:
+    """The cells of each city that tie for the largest light of the slab; light must be above zero."""
+    zone = labels[lit.cell]
+    candidate = np.flatnonzero((zone >= 0) & (lit.light > 0))
+    zone, light, cell = zone[candidate], lit.light[candidate], lit.cell[candidate]
+    largest = np.zeros(cities)
+    np.maximum.at(largest, zone, light)
+    tied = light == largest[zone]
+    zone, light, cell = zone[tied].astype(np.int64), light[tied], cell[tied]
+    row, col = area.position(cell)
+    people = np.full(len(cell), np.nan)
+    if counts is not None:
+        people = counts.ravel()[cell].astype(np.float64)
+        if counted is not None:
+            people[~counted.ravel()[cell]] = np.nan
+    return BrightestCells(row, col, zone, light, people / area(row, col), people)
+
+
+def _no_urban() -> UrbanCells:
+    whole, real = np.zeros(0, np.int64), np.zeros(0)
+    return UrbanCells(whole, whole, whole, real, np.zeros(0, bool), real, real, real)
+
+
+def _no_brightest() -> BrightestCells:
+    whole, real = np.zeros(0, np.int64), np.zeros(0)
+    return BrightestCells(whole, whole, whole, real, real, real)
+
+
+def _joined(slabs: Sequence[_Slab], zones: Zones, has_light: bool, has_population: bool) -> Scan:
+    """Join slabs in the order of their rows."""
+    totals = CityTotals.zeros(len(zones.codes))
+    people = 0.0
+    for slab in slabs:
+        totals = totals + slab.totals
+        people += slab.population
+    urban = UrbanCells(*map(np.concatenate, zip(_no_urban(), *(slab.urban for slab in slabs), strict=True)))
+    found = BrightestCells(
+        *map(np.concatenate, zip(_no_brightest(), *(slab.brightest for slab in slabs), strict=True))
+    )
+    picked: NDArray | None = None
+    for slab in slabs:
+        picked = slab.picked_light if picked is None else np.fmax(picked, slab.picked_light)
+    largest = np.zeros(len(zones.codes))
+    np.maximum.at(largest, found.zone, found.light)
+    tied = found.light == largest[found.zone]
+    return Scan(
+        zones,
+        totals,
+        urban,
+        BrightestCells(*(part[tied] for part in found)),
+        people,
+        max((slab.largest_light for slab in slabs), default=-np.inf),
+        picked,
+        has_light,
+        has_population,
+    )

@@ -1,0 +1,27 @@
+"""Where the tests find the real data and the reference cases that lie beside a full checkout."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("GISTOOLS_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def _folder(name: str) -> Path:
+    folder = SHARED / name
+    if not folder.is_dir():
+        pytest.skip(f"the folder of {name} is not beside this checkout (set GISTOOLS_SHARED to where it lies)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Real rasters, boundaries and tables with their provenance."""
+    return _folder("data")
+
+
+@pytest.fixture(scope="session")
+def cases_dir() -> Path:
+    """Reference cases with known answers."""
+    return _folder("cases")
