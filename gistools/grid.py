@@ -305,6 +305,27 @@ class Product:
     saturated: float | None = None
     citation: str = ""
 
+    def refuse_above(self, largest: float, name: str) -> None:
+        """Refuse a value above the product's range: the file is not what its product says.
+
+        Parameters
+        ----------
+        largest : float
+            Largest valid value found.
+        name : str
+            The file, for the message.
+
+        Raises
+        ------
+        GridError
+        """
+        if self.valid_max is not None and largest > self.valid_max:
+            raise GridError(
+                f"{name} holds a value of {largest:g}, but the {self.units.split(',')[0]}s of {self.name} end at "
+                f"{self.valid_max:g}: it is another product (say which with --lights-product), or it has a no-data "
+                "value that is not tagged (gdal_edit.py -a_nodata VALUE)"
+            )
+
 
 @dataclass(frozen=True)
 class ArraySource:

@@ -19,7 +19,7 @@ from gistools.city.urban import urban_density_threshold, urban_patches
 from gistools.errors import GistoolsError, InputError
 from gistools.grid import Grid, GridSource
 from gistools.raster.align import ALIGN, Align, align
-from gistools.raster.population import judge_total
+from gistools.raster.population import judge_cities, judge_total
 from gistools.raster.tasks import Execution
 from gistools.raster.zonal import Scan, scan_year
 from gistools.raster.zones import ASSIGN, Assign, Zones, label_zones
@@ -216,6 +216,7 @@ def measure_year(
     )
     if population is not None:
         judge_total(scan.population_in_window, population.name)
+        judge_cities(scan.totals.population, zones.area_km2(), zones.codes, population.name)
     if threshold is None:
         if options.threshold != "auto":
             threshold = float(options.threshold)

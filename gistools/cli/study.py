@@ -34,7 +34,8 @@ def sample(out: Path, years: str, **options: Any) -> Any:
     Lights as DMSP-OLS, population as LandScan, city boundaries, land transactions, a yearbook, a policy, the
     study that runs them, and truth.json to hold every result against.
     """
-    from gistools.study.sample import parse_years, write_sample
+    from gistools.study.config import parse_years
+    from gistools.study.sample import write_sample
 
     result = write_sample(out, years=parse_years(years), **options)
     click.echo(result.summary())

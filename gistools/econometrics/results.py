@@ -55,7 +55,7 @@ def inference(
     }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Fit:
     """A fitted model.
 

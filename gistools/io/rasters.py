@@ -150,7 +150,12 @@ class RasterSource:
                 f"{self.path} cannot be read at rows {window.row0} to {window.row1 - 1}: the file is cut short or "
                 "damaged; fetch it again"
             ) from error
-        return Block(values, self._valid(values))
+        valid = self._valid(values)
+        if self.product.valid_max is not None and values.size:
+            self.product.refuse_above(
+                float(values.max() if valid is None else values.max(where=valid, initial=0)), self.name
+            )
+        return Block(values, valid)
 
     def _valid(self, values: np.ndarray) -> np.ndarray | None:
         valid: np.ndarray | None = None

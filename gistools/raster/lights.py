@@ -188,31 +188,6 @@ class CompositeSource:
         return Block(np.where(lit, total / np.float32(len(blocks)), np.float32(0)), valid)
 
 
-def judge_lights(product: Product, largest: float, name: str) -> None:
-    """Refuse digital numbers above their range: the file is not what its product says.
-
-    Parameters
-    ----------
-    product : Product
-    largest : float
-        Largest valid value found.
-    name : str
-        The file, for the message.
-
-    Raises
-    ------
-    GridError
-        If the largest value exceeds the product's range.
-    """
-    if product.valid_max is not None and largest > product.valid_max:
-        raise GridError(
-            f"{name} holds lights of {largest:g}, but the digital numbers of {product.name} end at "
-            f"{product.valid_max:g}: "
-            "it is another product (name it with --lights-product radiance or viirs) or has a no-data value "
-            "that is not tagged (gdal_edit.py -a_nodata VALUE)"
-        )
-
-
 def thresholds_note(product: Product, min_light: float) -> str | None:
     """Return a warning where a threshold of digital numbers meets a radiance, or None.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -171,6 +172,31 @@ def judge_counts(counts: np.ndarray, area_km2: np.ndarray, name: str) -> None:
             f"{name} holds more than {PLAUSIBLE_DENSITY:,.0f} persons per km2 in {100 * share:.0f} % of its "
             "populated cells: these look like densities, not counts of persons per cell; use the product's "
             "count grid, or multiply by the area of each cell first"
+        )
+
+
+def judge_cities(population: np.ndarray, area_km2: np.ndarray, codes: Sequence[str], name: str) -> None:
+    """Refuse a grid by which a whole city would be more crowded than any place on earth.
+
+    Parameters
+    ----------
+    population, area_km2 : array, shape (cities,)
+    codes : sequence of str
+    name : str
+        The file, for the message.
+
+    Raises
+    ------
+    GridError
+        Naming the city: a no-data value was read as people, or the values are not counts.
+    """
+    crowded = np.flatnonzero(population > PLAUSIBLE_DENSITY * np.maximum(area_km2, 1.0))
+    if len(crowded):
+        k = crowded[np.argmax(population[crowded] / np.maximum(area_km2[crowded], 1.0))]
+        raise GridError(
+            f"{name} gives city {codes[k]} {population[k]:.4g} persons on {area_km2[k]:.4g} km2, which cannot be: a "
+            "no-data value is not tagged, or these are no counts; tag it (gdal_edit.py -a_nodata VALUE) or use the "
+            "product's count grid"
         )
 
 

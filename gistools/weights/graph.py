@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,9 @@ from scipy import sparse
 
 from gistools.checks import listed, require_columns
 from gistools.errors import WeightsError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 # Rows that sum to one within this are row-standardised: matrices come from files with six digits, too.
 ROW_SUM_TOLERANCE = 1e-6
@@ -251,7 +254,12 @@ def is_row_standardised(matrix: sparse.csr_array) -> bool:
     >>> is_row_standardised(sparse.csr_array([[0.0, 1.0], [1.0, 0.0]]))
     True
     """
-    return bool(np.all(np.abs(matrix.sum(axis=1) - 1.0) <= ROW_SUM_TOLERANCE))
+    return not len(uneven_rows(matrix))
+
+
+def uneven_rows(matrix: sparse.csr_array) -> NDArray[np.intp]:
+    """Return the positions of rows that do not sum to one."""
+    return np.flatnonzero(np.abs(matrix.sum(axis=1) - 1.0) > ROW_SUM_TOLERANCE)
 
 
 def adjacency_table(w: Graph | PysalW) -> pd.DataFrame:

@@ -32,7 +32,7 @@ from gistools.study.sample._grids import (
     write_lights,
     write_population,
 )
-from gistools.study.sample._parameters import GAIN, Parameters, parse_years, satellites
+from gistools.study.sample._parameters import GAIN, Parameters, satellites
 from gistools.study.sample._parcels import draw_parcels
 from gistools.study.sample._places import Places, draw_places
 from gistools.study.sample._study import study_text
@@ -40,7 +40,7 @@ from gistools.study.sample._truth import MIN_DENSITY, MIN_LIGHT, RADIUS_KM, meas
 from gistools.study.sample._yearbook import draw_policy, draw_yearbook
 from gistools.version import __version__
 
-__all__ = ["SampleResult", "parse_years", "write_sample"]
+__all__ = ["SampleResult", "write_sample"]
 
 TRUTH = "truth.json"
 STUDY = "study.yaml"
@@ -83,8 +83,9 @@ class SampleResult:
         """Return a few lines for people, with the command to type next."""
         grids = sum(name.endswith(".tif") for name in self.files)
         return (
-            f"Wrote a country of {self.cities} cities and {len(self.years)} years to {self.folder}: {grids} grids of "
-            f"about {self.shape[0]} x {self.shape[1]} cells, {self.parcels:,} land transactions, a yearbook, a policy.\n"
+            f"Wrote a country of {self.cities} cities and {len(self.years)} years to {self.folder}: {grids} grids "
+            f"of about {self.shape[0]} x {self.shape[1]} cells, boundaries, {self.parcels:,} land transactions, a "
+            f"yearbook and a policy.\n"
             f"What is true of it stands in {TRUTH}. Next: gistools run {self.study}"
         )
 
@@ -229,7 +230,8 @@ def _write_grids(
     out: Path, painter: Painter, parameters: Parameters
 ) -> tuple[dict[int, Path], dict[int, list[Path]]]:
     """Paint and write year after year; only one year is held at a time."""
-    population, lights = {}, {}
+    population: dict[int, Path] = {}
+    lights: dict[int, list[Path]] = {}
     for year in parameters.years:
         counts = painter.population(year)
         activity = painter.activity(year, counts)

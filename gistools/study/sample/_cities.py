@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 
 from gistools.grid import GEOD, Grid
-from gistools.study.sample._parameters import PITCH, Parameters
+from gistools.study.sample._parameters import FIRST_YEAR, LAST_YEAR, PITCH, Parameters
 from gistools.study.sample._places import Places
 
 if TYPE_CHECKING:
@@ -86,11 +86,11 @@ class City:
         """Fall of ln density per km around a centre (the main one by default) in a year."""
         return float((centre or self.centres[0]).gradient * np.exp(-self.flattening * (year - REFERENCE_YEAR)))
 
-    def reach_km(self, years: tuple[int, ...]) -> float:
-        """Distance from the main centre beyond which the countryside is denser in every one of the years."""
+    def reach_km(self) -> float:
+        """Distance from the main centre beyond which the countryside is denser in every year there is."""
         main = self.centres[0]
         reach = 0.0
-        for year in years:
+        for year in range(FIRST_YEAR, LAST_YEAR + 1):
             for centre in self.centres:
                 peak = len(self.centres) * centre.density * np.exp(self.growth * (year - REFERENCE_YEAR))
                 spread = np.log(peak / self.rural) / self.gradient(year, centre)

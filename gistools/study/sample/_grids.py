@@ -162,7 +162,7 @@ class Painter:
     def _patch(self, index: int, city: City) -> _Patch:
         grid = self.lattices.population
         main = city.centres[0]
-        reach = city.reach_km(self.parameters.years)
+        reach = city.reach_km()
         rows = int(np.ceil(reach / 110.5 * CELLS_PER_DEGREE)) + 1
         cols = int(np.ceil(reach / (110.5 * np.cos(np.deg2rad(main.lat))) * CELLS_PER_DEGREE)) + 1
         row, col = int(grid.row(main.lat)), int(grid.col(main.lon))

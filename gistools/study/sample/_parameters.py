@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,7 +10,7 @@ import numpy as np
 from gistools.checks import listed, require_positive
 from gistools.errors import InputError
 
-# First and last year of each satellite in the stable-lights series, version 4 (NOAA National Geophysical Data Center).
+# First and last year of each satellite in the stable-lights series, version 4 (NOAA).
 FLIGHTS = {
     "F10": (1992, 1994),
     "F12": (1994, 1999),
@@ -45,39 +44,6 @@ def satellites(year: int) -> list[str]:
     return [name for name, (first, last) in FLIGHTS.items() if first <= year <= last]
 
 
-def parse_years(text: str) -> tuple[int, ...]:
-    """Read a set of years.
-
-    Parameters
-    ----------
-    text : str
-        Years and ranges with commas between them.
-
-    Returns
-    -------
-    tuple of int
-        In order, each once.
-
-    Raises
-    ------
-    InputError
-        If a part is neither a year nor a range that runs upwards.
-
-    Examples
-    --------
-    >>> parse_years("2001,2006-2008")
-    (2001, 2006, 2007, 2008)
-    """
-    years: set[int] = set()
-    for part in text.split(","):
-        match = re.fullmatch(r"\s*(\d{4})\s*(?:-\s*(\d{4})\s*)?", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
-        if last < first:
-            raise InputError(f"years is {text!r}; write years and ranges as in 2001,2006-2013")
-        years.update(range(first, last + 1))
-    return tuple(sorted(years))
-
-
 def format_years(years: tuple[int, ...]) -> str:
     """Write a set of years with its unbroken runs as ranges.
 
@@ -86,10 +52,7 @@ def format_years(years: tuple[int, ...]) -> str:
     >>> format_years((2001, 2006, 2007, 2008))
     '2001,2006-2008'
     """
-    parts = []
-    for run in runs(years):
-        parts.append(f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}")
-    return ",".join(parts)
+    return ",".join(f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs(years))
 
 
 def runs(years: tuple[int, ...]) -> list[tuple[int, ...]]:

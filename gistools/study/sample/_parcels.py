@@ -43,18 +43,19 @@ DOUBLED_SHARE = 0.02
 NO_COORDINATES, WRONG_COORDINATES = 0.12, 0.005
 FEWEST, MOST = 8, 24  # rows of a city-year
 
-_STREETS = tuple("解放 人民 建设 中山 和平 胜利 新华 文化 长江 黄河 迎宾 滨河 工业 学府 光明 友谊".split())
+_STREETS = (
+    *("解放", "人民", "建设", "中山", "和平", "胜利", "新华", "文化"),
+    *("长江", "黄河", "迎宾", "滨河", "工业", "学府", "光明", "友谊"),
+)
 _ROADS = ("路", "大道", "街")
-_ESTATES = tuple("锦绣 阳光 御景 翰林 江南 金色 滨江 世纪 紫薇 东方".split())
+_ESTATES = ("锦绣", "阳光", "御景", "翰林", "江南", "金色", "滨江", "世纪", "紫薇", "东方")
 _ENDINGS = ("花园", "家园", "华府", "新城", "名苑")
 _SIDES = ("北", "东", "南", "西")
 
 _PARCELS = 500
 
 
-def draw_parcels(
-    places: Places, centres: FloatArray, parameters: Parameters
-) -> tuple[pd.DataFrame, dict[str, Any]]:
+def draw_parcels(places: Places, centres: FloatArray, parameters: Parameters) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Draw the transactions of the panel's years.
 
     Parameters
@@ -91,7 +92,7 @@ def draw_parcels(
     status = np.array(list(STATUS))[rng.choice(len(STATUS), len(city), p=list(STATUS.values()))]
     status[draws["district"] == 5] = "outside_districts"
     table = _spoil(rng, table, status)
-    where = _coordinates(rng, table, draws)
+    where = _coordinates(rng, table)
 
     used = (status == "clean") & (where == "given")
     farr = _index(effects, used, city, year, draws)
@@ -185,6 +186,7 @@ def _write_rows(
     rows = []
     for k in range(count):
         name, district = places.names[city[k]], places.districts[city[k]][draws["district"][k]]
+        region = (places.provinces[city[k]], name, district)
         street = _STREETS[words[0, k] % len(_STREETS)] + _ROADS[words[1, k] % len(_ROADS)]
         crossing = _STREETS[words[2, k] % len(_STREETS)] + _ROADS[words[3, k] % len(_ROADS)]
         estate = _ESTATES[words[4, k] % len(_ESTATES)] + _ENDINGS[words[5, k] % len(_ENDINGS)]
@@ -193,7 +195,7 @@ def _write_rows(
                 "电子监管号": f"{places.codes[city[k]][:4]}{draws['district'][k] + 1:02d}{year[k]}B{k:05d}",
                 "行政区": name + district,
                 "项目名称": f"{estate}{'' if form[0, k] % 3 else '（' + str(1 + words[0, k] % 4) + '期）'}",
-                "项目位置": _address(form[0, k], (places.provinces[city[k]], name, district), street, crossing, words[1, k]),
+                "项目位置": _address(form[0, k], region, street, crossing, words[1, k]),
                 "面积": _area(form[1, k], float(draws["area"][k])),
                 "土地用途": HOUSING[form[2, k] % len(HOUSING)],
                 "供地方式": modes[draws["mode"][k]],
@@ -256,10 +258,12 @@ def _spoil(rng: np.random.Generator, table: pd.DataFrame, status: NDArray) -> pd
     return table
 
 
-def _coordinates(rng: np.random.Generator, table: pd.DataFrame, draws: dict[str, NDArray]) -> NDArray:
+def _coordinates(rng: np.random.Generator, table: pd.DataFrame) -> NDArray:
     """Leave some coordinates empty and swap a few; say which (changes the table)."""
     luck = rng.uniform(0, 1, len(table))
-    where = np.where(luck < NO_COORDINATES, "empty", np.where(luck < NO_COORDINATES + WRONG_COORDINATES, "swapped", "given"))
+    where = np.where(
+        luck < NO_COORDINATES, "empty", np.where(luck < NO_COORDINATES + WRONG_COORDINATES, "swapped", "given")
+    )
     table.loc[where == "empty", ["经度", "纬度"]] = ""
     swapped = np.flatnonzero(where == "swapped")
     table.loc[swapped, ["经度", "纬度"]] = table.loc[swapped, ["纬度", "经度"]].to_numpy()

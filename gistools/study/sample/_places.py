@@ -29,23 +29,23 @@ _SITES, _COAST, _WIGGLE, _NAMES, _OFFSET = range(100, 105)
 
 # Characters of invented place names with their Latin spelling; pairs that begin the name of a real Chinese
 # prefecture or county are left out below.
-_FIRST = dict(
-    zip(
-        "云松柳枫梧槐桐兰荷菊竹霞霜雁鹭麟玉银翠碧丹墨棠杏樟苇蓼筠",
-        ["Yun", "Song", "Liu", "Feng", "Wu", "Huai", "Tong", "Lan", "He", "Ju", "Zhu", "Xia", "Shuang", "Yan", "Lu", "Lin", "Yu", "Yin", "Cui", "Bi", "Dan", "Mo", "Tang", "Xing", "Zhang", "Wei", "Liao", "Jun"],
-        strict=True,
-    )
-)
-_SECOND = dict(
-    zip(
-        "川泽桥岭溪浦原湾渡屏湖峡塘洲丘滩崖坞",
-        ["chuan", "ze", "qiao", "ling", "xi", "pu", "yuan", "wan", "du", "ping", "hu", "xia", "tang", "zhou", "qiu", "tan", "ya", "wu"],
-        strict=True,
-    )
-)
-_REAL = frozenset(["云溪", "松岭", "松溪", "松原", "兰溪", "荷塘", "竹溪", "霞浦", "玉溪", "玉屏", "银川", "翠屏"])
-_REGIONS = dict(zip("岭川原泽洲峡漠岚", ["Ling", "Chuan", "Yuan", "Ze", "Zhou", "Xia", "Mo", "Lan"], strict=True))
-_SIDES = dict(zip("东西南北", ["dong", "xi", "nan", "bei"], strict=True))
+_FIRST = {
+    **{"云": "Yun", "松": "Song", "柳": "Liu", "枫": "Feng", "梧": "Wu", "槐": "Huai", "桐": "Tong"},
+    **{"兰": "Lan", "荷": "He", "菊": "Ju", "竹": "Zhu", "霞": "Xia", "霜": "Shuang", "雁": "Yan"},
+    **{"鹭": "Lu", "麟": "Lin", "玉": "Yu", "银": "Yin", "翠": "Cui", "碧": "Bi", "丹": "Dan"},
+    **{"墨": "Mo", "棠": "Tang", "杏": "Xing", "樟": "Zhang", "苇": "Wei", "蓼": "Liao", "筠": "Jun"},
+}
+_SECOND = {
+    **{"川": "chuan", "泽": "ze", "桥": "qiao", "岭": "ling", "溪": "xi", "浦": "pu"},
+    **{"原": "yuan", "湾": "wan", "渡": "du", "屏": "ping", "湖": "hu", "峡": "xia"},
+    **{"塘": "tang", "洲": "zhou", "丘": "qiu", "滩": "tan", "崖": "ya", "坞": "wu"},
+}
+_REAL = {"云溪", "松岭", "松溪", "松原", "兰溪", "荷塘", "竹溪", "霞浦", "玉溪", "玉屏", "银川", "翠屏"}
+_REGIONS = {
+    **{"岭": "Ling", "川": "Chuan", "原": "Yuan", "泽": "Ze"},
+    **{"洲": "Zhou", "峡": "Xia", "漠": "Mo", "岚": "Lan"},
+}
+_SIDES = {"东": "dong", "西": "xi", "南": "nan", "北": "bei"}
 # First two digits of codes that no real Chinese province uses, so that no city passes for a real one.
 _PROVINCE_CODES = [
     *range(16, 20),
@@ -178,7 +178,8 @@ def _grow(parameters: Parameters) -> tuple[FloatArray, Voronoi, NDArray[np.int64
     middle = size / 2
     cost = np.hypot(*((sites - middle) / size).T) + parameters.generator(_COAST).normal(0, 0.06, many)
     start = int(np.argmin(np.hypot(*(sites - middle).T)))
-    chosen, waiting, seen = [], [(0.0, start)], {start}
+    chosen: list[int] = []
+    waiting, seen = [(0.0, start)], {start}
     while len(chosen) < n:
         _, site = heapq.heappop(waiting)
         chosen.append(site)

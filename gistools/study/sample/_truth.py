@@ -80,7 +80,7 @@ def measure_country(
     windows = ndimage.find_objects(labels + 1, max_label=cities)
     threshold = np.nan
     cbds: list[dict[str, Any]] = []
-    measures = []
+    measures: list[list[dict[str, Any]]] = []
     for year in population:
         with rasterio.open(population[year]) as file:
             people, nodata, transform = file.read(1), file.nodata, file.transform

@@ -54,9 +54,7 @@ def draw_policy(places: Places, parameters: Parameters) -> pd.DataFrame:
         number = place % len(BATCH_STARTS)
         batch[city] = number + 1
         start[city] = years[min(int(BATCH_STARTS[number] * len(years)), len(years) - 1)]
-    return pd.DataFrame(
-        {"city_code": places.codes, "city_name": places.names, "start_year": start, "batch": batch}
-    )
+    return pd.DataFrame({"city_code": places.codes, "city_name": places.names, "start_year": start, "batch": batch})
 
 
 def row_standardised(neighbours: NDArray[np.bool_]) -> FloatArray:
@@ -97,17 +95,13 @@ def draw_yearbook(
     start = policy["start_year"].to_numpy(dtype=np.float64, na_value=np.inf)
     treated = (years[None, :] >= start[:, None]).astype(np.float64)
     age = years - 2001.0
-    size = -0.8 * np.log(places.ranks + 1.0)
-    investment = (
-        (6.1 + size + rng.normal(0, 0.3, n))[:, None]
-        + 0.12 * age
-        + rng.normal(0, 0.05, t)
-        + rng.normal(0, 0.3, (n, t))
-    ).round(6)
-    city_effect = 2.4 + 0.3 * size + rng.normal(0, 0.2, n)
+    size = -0.8 * np.log(places.ranks[:, None] + 1.0)
+    investment = 6.1 + size + rng.normal(0, 0.3, (n, 1)) + 0.12 * age + rng.normal(0, 0.05, t)
+    investment = (investment + rng.normal(0, 0.3, (n, t))).round(6)
+    city_effect = 2.4 + 0.3 * size + rng.normal(0, 0.2, (n, 1))
     year_effect = 0.04 * age + rng.normal(0, 0.03, t)
     push = parameters.effect * treated + parameters.spillover * (w @ treated) + GAMMA * investment
-    push += city_effect[:, None] + year_effect + rng.normal(0, SIGMA, (n, t))
+    push += city_effect + year_effect + rng.normal(0, SIGMA, (n, t))
     output = np.linalg.solve(np.eye(n) - parameters.rho * w, push)
 
     table = _table(places, parameters, output, investment, people, urban_area_km2)
@@ -164,14 +158,20 @@ def _table(
     years = np.array(parameters.years)
     n, t = output.shape
     age = years - 2001.0
-    secondary = 46 + rng.normal(0, 6, n)[:, None] - 0.2 * age + rng.normal(0, 0.8, (n, t))
-    primary = np.clip(14 + 2 * np.log(places.ranks + 1.0) + 3 * rng.normal(0, 1, n), 2, 35)[:, None] * np.exp(-0.03 * age)
-    primary = np.minimum(primary * np.exp(rng.normal(0, 0.03, (n, t))), 40).round(2)
-    secondary = np.clip(secondary, 15, 59).round(2)
+
+    def by_city(mean: float, spread: float) -> FloatArray:
+        return rng.normal(mean, spread, (n, 1))
+
+    def by_row(mean: float, spread: float) -> FloatArray:
+        return rng.normal(mean, spread, (n, t))
+
+    secondary = np.clip(by_city(46, 6) - 0.2 * age + by_row(0, 0.8), 15, 59).round(2)
+    primary = np.clip(2 * np.log(places.ranks[:, None] + 1.0) + by_city(14, 3), 2, 35)
+    primary = np.minimum(primary * np.exp(by_row(0, 0.03) - 0.03 * age), 40).round(2)
     gdp = np.exp(output) / (1 - primary / 100)
-    registered = people / 1e4 * np.exp(rng.normal(0, 0.05, n)[:, None] + rng.normal(0, 0.004, (n, t)))
-    built_up = np.maximum(urban_area_km2, 2.0) * np.exp(rng.normal(0, 0.1, n)[:, None] + rng.normal(0, 0.02, (n, t)))
-    revenue = gdp * np.exp(rng.normal(np.log(0.065), 0.15, (n, t)) + 0.02 * age)
+    registered = people / 1e4 * np.exp(by_city(0, 0.05) + by_row(0, 0.004))
+    built_up = np.maximum(urban_area_km2, 2.0) * np.exp(by_city(0, 0.1) + by_row(0, 0.02))
+    revenue = gdp * np.exp(by_row(np.log(0.065), 0.15) + 0.02 * age)
     columns = {
         "ln_output": output.round(6),
         "gdp_100m_yuan": gdp.round(2),
@@ -180,12 +180,12 @@ def _table(
         "secondary_share_pct": secondary,
         "tertiary_share_pct": (100 - primary - secondary).round(2),
         "fiscal_revenue_100m_yuan": revenue.round(2),
-        "fiscal_expenditure_100m_yuan": (revenue * np.exp(rng.normal(0.6, 0.2, (n, t)))).round(2),
-        "mean_wage_yuan": np.exp(9.3 + 0.12 * age + rng.normal(0, 0.1, (n, t))).round(0),
+        "fiscal_expenditure_100m_yuan": (revenue * np.exp(by_row(0.6, 0.2))).round(2),
+        "mean_wage_yuan": np.exp(9.3 + 0.12 * age + by_row(0, 0.1)).round(0),
         "fixed_investment_100m_yuan": np.exp(investment).round(2),
         "ln_investment": investment,
-        "foreign_investment_100m_usd": (gdp * np.exp(rng.normal(np.log(0.003), 0.6, (n, t)))).round(3),
-        "road_area_10k_m2": (registered * np.exp(rng.normal(1.1, 0.15, n)[:, None] + 0.04 * age)).round(1),
+        "foreign_investment_100m_usd": (gdp * np.exp(by_row(np.log(0.003), 0.6))).round(3),
+        "road_area_10k_m2": (registered * np.exp(by_city(1.1, 0.15) + 0.04 * age)).round(1),
         "built_up_area_km2": built_up.round(1),
     }
     table = pd.DataFrame(

@@ -1,0 +1,365 @@
+"""The configuration of a study: one frozen value from a YAML file, unknown keys refused by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from gistools.checks import closest, listed
+from gistools.errors import ConfigError, FileMissingError, InputError
+
+FIRST_YEAR, LAST_YEAR = 1900, 2100
+
+
+def parse_years(text: str | int | Iterable[int]) -> tuple[int, ...]:
+    """Read a set of years: ``2013``, ``2001,2006-2013``, or a list of numbers.
+
+    Parameters
+    ----------
+    text : str, int or iterable of int
+
+    Returns
+    -------
+    tuple of int
+        Sorted, each year once.
+
+    Raises
+    ------
+    InputError
+        If it is not a set of years.
+
+    Examples
+    --------
+    >>> parse_years("2001,2006-2009")
+    (2001, 2006, 2007, 2008, 2009)
+    """
+    if isinstance(text, bool):
+        raise InputError(f"{text!r} is not a set of years; write for example 2001,2006-2013")
+    if isinstance(text, int):
+        parts = [str(text)]
+    else:
+        parts = text.split(",") if isinstance(text, str) else [str(part) for part in text]
+    years: set[int] = set()
+    for part in parts:
+        match = re.fullmatch(r"\s*(\d{4})\s*(?:[-–]\s*(\d{4}))?\s*", part)
+        first = int(match[1]) if match else 0
+        last = int(match[2]) if match and match[2] else first
+        if not FIRST_YEAR <= first <= last <= LAST_YEAR:
+            raise InputError(f"{part.strip()!r} is not a year or a range of years; write for example 2001,2006-2013")
+        years.update(range(first, last + 1))
+    if not years:
+        raise InputError("no years are given; write for example 2001,2006-2013")
+    return tuple(sorted(years))
+
+
+def _years(value: Any) -> tuple[int, ...]:
+    if isinstance(value, (str, int, list, tuple)):
+        return parse_years(value)
+    raise ValueError("write a set of years, for example 2001,2006-2013")
+
+
+def _text(value: Any) -> Any:
+    # codes such as 0301 or 110000 are text, whatever YAML makes of them
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Years = Annotated[tuple[int, ...], BeforeValidator(_years)]
+Text = Annotated[str, BeforeValidator(_text)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BoundariesConfig(_Part):
+    """City polygons."""
+
+    file: str
+    code: str = "city_code"
+    name: str | None = None
+    province: str | None = None
+    encoding: str | None = None
+    repair: bool = False
+
+
+class GridConfig(_Part):
+    """Rasters by year: a path with ``{year}``, ``{sat}`` and wildcards."""
+
+    files: str
+    product: str = "auto"
+
+
+class FormConfig(_Part):
+    """How urban form is measured; see :class:`gistools.city.form.FormOptions`."""
+
+    min_light: float = Field(10.0, ge=0)
+    min_density: float = Field(1000.0, ge=0)
+    threshold: float | Literal["auto"] = "auto"
+    base_year: int | None = None
+    cbd_ties: Literal["cluster-density", "cluster-centroid", "population-weighted"] = "cluster-density"
+    cbd_year: Literal["base", "each"] = "base"
+    cbd_table: str | None = None
+    radius_km: float = Field(3.0, gt=0)
+    assign: Literal["centre", "coverage"] = "centre"
+    align: Literal["mean", "nearest"] = "mean"
+
+
+class ParcelsConfig(_Part):
+    """Land transactions with coordinates."""
+
+    file: str
+    encoding: str | None = None
+    columns: dict[str, str] = Field(default_factory=dict)
+
+
+class TableConfig(_Part):
+    """A table of city-years to join to the panel."""
+
+    file: str
+    code: str = "city_code"
+    year: str = "year"
+    encoding: str | None = None
+
+
+class PolicyConfig(_Part):
+    """A table of the year from which each city is treated; empty means never."""
+
+    file: str
+    code: str = "city_code"
+    start: str = "start_year"
+    column: str = "treated"
+
+
+class WeightsConfig(_Part):
+    """Spatial weights between cities."""
+
+    name: str
+    kind: Literal["contiguity", "knn", "inverse-distance"]
+    rook: bool = False
+    k: int = Field(4, ge=1)
+    exponent: float = Field(1.0, gt=0)
+    cutoff_km: float | None = Field(None, gt=0)
+    islands: Literal["error", "keep", "nearest"] = "nearest"
+
+
+class MoranConfig(_Part):
+    """Columns whose spatial autocorrelation is tested, year by year."""
+
+    columns: tuple[str, ...] = ("sprawl_index",)
+    permutations: int = Field(999, ge=0)
+
+
+class ModelConfig(_Part):
+    """One model of the panel."""
+
+    name: str
+    model: Literal["pooled", "slx", "sar", "sdm"]
+    outcome: str
+    x: tuple[str, ...]
+    weights: str | None = None
+    durbin: tuple[str, ...] | Literal["all"] | None = None
+    effects: tuple[Literal["city", "year"], ...] = ("city", "year")
+    correction: Literal["none", "transformation", "bias"] | None = None
+    cluster: str | None = None
+    years: Years | None = None
+    draws: int = Field(1000, ge=0)
+
+
+class ReportConfig(_Part):
+    """What the report shows in detail."""
+
+    cities: tuple[Text, ...] = ()
+    most_cities: int = Field(4, ge=0)
+    sensitivity: bool = True
+
+
+class StudyConfig(_Part):
+    """A study: inputs, how urban form is measured, and which models are fitted.
+
+    Read it with :func:`load_config`; every path in it is then absolute.
+    """
+
+    name: str
+    years: Years
+    boundaries: BoundariesConfig
+    lights: GridConfig | None = None
+    population: GridConfig | None = None
+    seed: int = Field(0, ge=0)
+    out: str | None = None
+    form: FormConfig = FormConfig()
+    parcels: ParcelsConfig | None = None
+    yearbook: TableConfig | None = None
+    policy: PolicyConfig | None = None
+    weights: tuple[WeightsConfig, ...] = ()
+    moran: MoranConfig | None = None
+    models: tuple[ModelConfig, ...] = ()
+    report: ReportConfig = ReportConfig()
+    truth: str | None = None
+
+    def to_yaml(self) -> str:
+        """Return the configuration as YAML that :func:`load_config` reads."""
+        return yaml.safe_dump(self.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True)
+
+
+_PATHS = (
+    ("boundaries", "file"),
+    ("lights", "files"),
+    ("population", "files"),
+    ("form", "cbd_table"),
+    ("parcels", "file"),
+    ("yearbook", "file"),
+    ("policy", "file"),
+    ("out",),
+    ("truth",),
+)
+
+
+def load_config(path: str | Path) -> StudyConfig:
+    """Read a study's configuration from a YAML file.
+
+    Parameters
+    ----------
+    path : path
+        Relative paths in the file start from its own folder.
+
+    Returns
+    -------
+    StudyConfig
+        With absolute paths.
+
+    Raises
+    ------
+    FileMissingError
+        If there is no such file.
+    ConfigError
+        If it is not YAML, has a key that is unknown or stands twice, or a value that is not allowed. The message
+        names the key and a near spelling.
+
+    Examples
+    --------
+    >>> load_config("study.yaml")  # doctest: +SKIP
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileMissingError(f"there is no file {path}")
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_UniqueKeys)  # noqa: S506  (a SafeLoader)
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name} is not UTF-8 text; save it as UTF-8") from error
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where is not None else ""
+        raise ConfigError(
+            f"{path.name} is not valid YAML{line}: {getattr(error, 'problem', None) or error}"
+        ) from error
+    if not isinstance(raw, dict):
+        raise ConfigError(
+            f"{path.name} must hold keys such as name, years, boundaries; it holds {type(raw).__name__}"
+        )
+    for keys in _PATHS:
+        _make_absolute(raw, keys, path.resolve().parent)
+    try:
+        config = StudyConfig.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(f"{path.name}: {_first_fault(error)}") from error
+    _check_references(config, path.name)
+    return config
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A safe loader that refuses a key that stands twice in one mapping."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, (str, int, float)) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key}' stands twice", key_node.start_mark
+                )
+            if isinstance(key, (str, int, float)):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _make_absolute(raw: dict[str, Any], keys: tuple[str, ...], folder: Path) -> None:
+    for key in keys[:-1]:
+        inner = raw.get(key)
+        if not isinstance(inner, dict):
+            return
+        raw = inner
+    value = raw.get(keys[-1])
+    if isinstance(value, str) and value:
+        raw[keys[-1]] = str(folder / value)
+
+
+def _first_fault(error: ValidationError) -> str:
+    """Say the first fault in one sentence, with the key it stands at."""
+    fault = error.errors()[0]
+    where = [part for part in fault["loc"] if not (isinstance(part, str) and "[" in part)]
+    key = ".".join(str(part) for part in where)
+    more = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
+    if fault["type"] == "extra_forbidden":
+        known = _known_keys(where[:-1])
+        return (
+            f"'{key}' is not a known key{closest(str(where[-1]), known) or '; there are ' + listed(known, 20)}{more}"
+        )
+    if fault["type"] == "missing":
+        return f"'{key}' is missing{more}"
+    message = re.sub(r"^Value error, ", "", fault["msg"])
+    return f"'{key}' is {fault['input']!r}: {message[0].lower()}{message[1:]}{more}"
+
+
+def _known_keys(where: list[Any]) -> list[str]:
+    """Keys of the part of the configuration at a place."""
+    part: Any = StudyConfig
+    for step in where:
+        if isinstance(step, int):
+            continue
+        annotation = part.model_fields[step].annotation
+        part = next((p for p in _models_in(annotation)), None)
+        if part is None:
+            return []
+    return list(part.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models_in(inner)
+
+
+def _check_references(config: StudyConfig, name: str) -> None:
+    """Check what one key says of another."""
+    if config.lights is None and config.population is None:
+        raise ConfigError(f"{name} has neither 'lights' nor 'population'; give at least one of them")
+    known = [weights.name for weights in config.weights]
+    doubled = {w for w in known if known.count(w) > 1} or {
+        m.name for m in config.models if [other.name for other in config.models].count(m.name) > 1
+    }
+    if doubled:
+        raise ConfigError(f"{name}: the name {doubled.pop()!r} is used twice; names of weights and models are unique")
+    for k, model in enumerate(config.models):
+        if model.model != "pooled" and model.weights is None:
+            raise ConfigError(f"{name}: models.{k} ({model.name}) is a {model.model} model and needs 'weights'")
+        if model.weights is not None and model.weights not in known:
+            hint = closest(model.weights, known) or f"; there are {listed(known) or 'none'}"
+            raise ConfigError(f"{name}: models.{k} ({model.name}) names weights {model.weights!r}{hint}")
+    if config.moran and not config.weights:
+        raise ConfigError(f"{name}: 'moran' needs at least one entry under 'weights'")
+    if config.policy and config.yearbook is None and config.models:
+        outcome_in_form = all(model.outcome in _form_columns() for model in config.models)
+        if not outcome_in_form:
+            raise ConfigError(f"{name}: the models' outcomes need a 'yearbook' table that holds them")
+
+
+def _form_columns() -> set[str]:
+    from gistools.city.form import COLUMNS
+
+    return set(COLUMNS)

@@ -1,0 +1,120 @@
+"""Finished years on disk: written whole when a year is done, taken over when its inputs and options are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import geopandas as gpd
+import pandas as pd
+import shapely
+
+from gistools.city.form import FormOptions, YearForm
+from gistools.io.atomic import plain
+from gistools.io.rasters import file_hash
+from gistools.io.tables import read_table, write_table
+from gistools.version import __version__
+
+
+def boundaries_hash(boundaries: gpd.GeoDataFrame) -> str:
+    """Return a hash of codes, shapes and CRS of city boundaries."""
+    digest = hashlib.sha256()
+    digest.update(str(boundaries.crs).encode())
+    for code, shape in zip(boundaries["city_code"], shapely.to_wkb(boundaries.geometry.array), strict=True):
+        digest.update(str(code).encode() + b"\0" + shape)
+    return digest.hexdigest()
+
+
+class YearFiles:
+    """Keeps finished years in a folder, one Parquet file a year.
+
+    A year is taken over only if everything it was measured from hashes the same: its rasters, the boundaries, the
+    options, the threshold and CBDs it was given, and the version of the package.
+
+    Parameters
+    ----------
+    folder : Path
+    boundaries : GeoDataFrame
+    options : FormOptions
+    files : mapping of year to list of (part, Path)
+        Rasters of each year.
+    reuse : bool
+        Take finished years over; otherwise each is measured and written anew.
+    cbds : DataFrame, optional
+        Known CBDs, where they are used.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        boundaries: gpd.GeoDataFrame,
+        options: FormOptions,
+        files: Mapping[int, Sequence[tuple[str, Path]]],
+        *,
+        reuse: bool = True,
+        cbds: pd.DataFrame | None = None,
+    ) -> None:
+        self.folder, self.files, self.reuse = folder, files, reuse
+        # the base year and known CBDs act only through what is handed to each year
+        measured_by = {key: value for key, value in asdict(options).items() if key != "base_year"}
+        self.common = {
+            "gistools": __version__,
+            "boundaries": boundaries_hash(boundaries),
+            "options": measured_by,
+            "cbd_table": None if cbds is None else cbds.to_csv(index=False),
+        }
+        self.hashes: dict[Path, str] = {}
+        self.taken_over: list[int] = []
+
+    def path(self, year: int) -> Path:
+        """Where a year stands."""
+        return self.folder / f"{year}.parquet"
+
+    def hash_of(self, path: Path) -> str:
+        """The SHA-256 of an input, computed once a run."""
+        if path not in self.hashes:
+            self.hashes[path] = file_hash(path)
+        return self.hashes[path]
+
+    def _key(self, year: int, given: Mapping[str, Any]) -> str:
+        inputs = [(part, path.name, self.hash_of(path)) for part, path in self.files.get(year, ())]
+        known = json.dumps(
+            plain({**self.common, "year": year, "inputs": inputs, "given": dict(given)}), sort_keys=True
+        )
+        return hashlib.sha256(known.encode()).hexdigest()
+
+    def load(self, year: int, given: Mapping[str, Any]) -> YearForm | None:
+        """Return a finished year measured from the same things, or None."""
+        path = self.path(year)
+        if not self.reuse or not path.is_file():
+            return None
+        table = read_table(path)
+        kept = table.attrs.get("year_form", {})
+        if kept.get("key") != self._key(year, given):
+            return None
+        cbds = pd.DataFrame(kept["cbds"]).astype({"row": "int64", "col": "int64"})
+        cbds.index = pd.Index(table["city_code"], name="city_code")
+        threshold = float("nan") if kept["threshold"] is None else float(kept["threshold"])
+        counts = {name: float("nan") if value is None else value for name, value in kept["counts"].items()}
+        table.attrs = {}
+        self.taken_over.append(year)
+        return YearForm(year, table, cbds, threshold, counts)
+
+    def save(self, form: YearForm, given: Mapping[str, Any]) -> None:
+        """Write a year, whole or not at all."""
+        table = form.table.copy()
+        table.attrs = {
+            "year_form": plain(
+                {
+                    "key": self._key(form.year, given),
+                    "threshold": form.threshold,
+                    "counts": form.counts,
+                    "cbds": form.cbds.reset_index(drop=True).to_dict("list"),
+                }
+            )
+        }
+        write_table(table, self.path(form.year))
