@@ -174,14 +174,15 @@ class Grid:
         return (np.asarray(y, np.float64) - self.transform.f) / self.transform.e
 
     def to_wgs84(self, x: ArrayLike, y: ArrayLike) -> tuple[FloatArray, FloatArray]:
-        """Longitudes and latitudes (WGS 84, degrees) of coordinates of this grid's CRS."""
+        """Longitudes and latitudes (WGS 84, degrees) of coordinates of this grid's CRS; NaN outside its domain."""
         x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
         if self.is_geographic and same_crs(self.crs, WGS84):
             return x, y
         if self._lonlat is None:
             object.__setattr__(self, "_lonlat", Transformer.from_crs(self.crs, WGS84, always_xy=True))
         lon, lat = self._lonlat.transform(x, y)  # type: ignore[union-attr]
-        return np.asarray(lon), np.asarray(lat)
+        inside = np.isfinite(lon) & np.isfinite(lat)  # PROJ answers infinity elsewhere
+        return np.where(inside, lon, np.nan), np.where(inside, lat, np.nan)
 
     def lonlat(self, rows: ArrayLike, cols: ArrayLike) -> tuple[FloatArray, FloatArray]:
         """Longitudes and latitudes (WGS 84, degrees) of cell centres, element by element."""

@@ -1,9 +1,13 @@
 """Where the tests find the real data and the reference cases that lie beside a full checkout."""
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
+
+# helpers shared by several test files (raster_factory, slow_form) are plain modules of this folder
+sys.path.insert(0, str(Path(__file__).parent))
 
 SHARED = Path(os.environ.get("GISTOOLS_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -19,7 +19,7 @@ from gistools.city.urban import urban_density_threshold, urban_patches
 from gistools.errors import GistoolsError, InputError
 from gistools.grid import Grid, GridSource
 from gistools.raster.align import ALIGN, Align, align
-from gistools.raster.population import judge_cities, judge_total
+from gistools.raster.population import judge_cell, judge_cities, judge_total
 from gistools.raster.tasks import Execution
 from gistools.raster.zonal import Scan, scan_year
 from gistools.raster.zones import ASSIGN, Assign, Zones, label_zones
@@ -215,6 +215,7 @@ def measure_year(
         progress=progress,
     )
     if population is not None:
+        judge_cell(scan.largest_count, _largest_cell_km2(zones), population.name)
         judge_total(scan.population_in_window, population.name)
         judge_cities(scan.totals.population, zones.area_km2(), zones.codes, population.name)
     if threshold is None:
@@ -243,6 +244,15 @@ def measure_year(
     return YearForm(year, table, cbds, threshold, counts)
 
 
+def _largest_cell_km2(zones: Zones) -> float:
+    """Area of the largest of the cells at the corners of what the cities cover; NaN if there is none."""
+    window = zones.window
+    if window is None:
+        return np.nan
+    corners = zones.grid.cell_area_km2_at([window.row0, window.row1 - 1], [window.col0, window.col1 - 1])
+    return float(np.fmax(*corners))
+
+
 def _table(year: int, scan: Scan, threshold: float, cbds: pd.DataFrame, central: Central | None) -> pd.DataFrame:
     zones, totals = scan.zones, scan.totals
     cells = zones.cells().astype(np.float64)
@@ -256,19 +266,19 @@ def _table(year: int, scan: Scan, threshold: float, cbds: pd.DataFrame, central:
         if scan.has_population:
             unknown = empty | (totals.population_cells <= 0)
             columns["population"] = np.where(unknown, np.nan, totals.population)
-            columns["population_missing_cells"] = cells - _whole(totals.population_cells, zones)
+            columns["population_missing_cells"] = _missing(totals.population_cells, zones)
         if scan.has_light:
             dark = empty | (totals.light_cells <= 0)
             mean = totals.light_sum / totals.light_cells
             columns["light_mean"] = np.where(dark, np.nan, mean)
             columns["light_sum"] = np.where(dark, np.nan, totals.light_sum)
             columns["ln_light"] = np.where(dark | (mean <= 0), np.nan, np.log(np.where(mean > 0, mean, 1.0)))
-            columns["light_missing_cells"] = cells - _whole(totals.light_cells, zones)
+            columns["light_missing_cells"] = _missing(totals.light_cells, zones)
             columns["dark_cells"] = _whole(totals.light_dark, zones)
             columns["saturated_cells"] = _whole(totals.light_saturated, zones)
             for name in ("cbd_lon", "cbd_lat", "cbd_light"):
                 columns[name] = cbds[name].to_numpy(np.float64)
-            columns["cbd_ties"] = np.where(cbds["row"] >= 0, cbds["cbd_ties"], np.nan)
+            columns["cbd_ties"] = np.where(cbds["cbd_lon"].notna(), cbds["cbd_ties"], np.nan)
         if scan.has_light and scan.has_population:
             columns |= _urban_columns(scan, threshold, cbds, unknown)
         if central is not None and scan.has_population:
@@ -281,6 +291,12 @@ def _table(year: int, scan: Scan, threshold: float, cbds: pd.DataFrame, central:
     return table[["city_code", "year", *COLUMNS]]
 
 
+def _missing(valid: NDArray, zones: Zones) -> NDArray:
+    """Cells of each city that are not valid; with coverage the sum of their covered fractions."""
+    missing = zones.covered_cells() - valid
+    return np.where(missing > 1e-6, _whole(missing, zones), 0.0)  # below: rounding of the fractions' sums
+
+
 def _whole(count: NDArray, zones: Zones) -> NDArray:
     """Counts of cells are whole numbers, but for membership by coverage."""
     return np.round(count) if zones.edges is None else count
@@ -289,18 +305,19 @@ def _whole(count: NDArray, zones: Zones) -> NDArray:
 def _urban_columns(scan: Scan, threshold: float, cbds: pd.DataFrame, unknown: NDArray) -> dict[str, NDArray]:
     """Measures of the urban cells; missing where a city has no population data at all."""
     cells, cities = scan.urban, len(scan.zones.codes)
-    low = cells.density < threshold
+    low, high = cells.density < threshold, cells.density >= threshold  # neither where there is no threshold
     area, people = cells.area_km2 * cells.weight, cells.population * cells.weight
 
     def by_city(values: NDArray, which: NDArray) -> NDArray:
         return np.bincount(cells.zone[which], values[which], cities)
 
-    low_area, high_area = by_city(area, low), by_city(area, ~low)
-    low_people, high_people = by_city(people, low), by_city(people, ~low)
+    low_area, high_area = by_city(area, low), by_city(area, high)
+    low_people, high_people = by_city(people, low), by_city(people, high)
     variation = density_variation(cells, cities)
     gradient = density_gradient(cells, scan.zones.grid.lonlat(cells.row, cells.col), cbds)
     patches = urban_patches(cells, cities)
-    urban_area, urban_people = by_city(area, low | ~low), by_city(people, low | ~low)
+    every = np.ones(len(area), bool)
+    urban_area, urban_people = by_city(area, every), by_city(people, every)
     out = {
         "urban_area_km2": urban_area,
         "urban_population": urban_people,
@@ -327,9 +344,9 @@ def _urban_columns(scan: Scan, threshold: float, cbds: pd.DataFrame, unknown: ND
 def _notes(scan: Scan, table: pd.DataFrame, cbds: pd.DataFrame, empty: NDArray) -> list[str]:
     """Why a measure is missing, or what to mind, for each city."""
     zones, totals = scan.zones, scan.totals
-    urban, cells = table["urban_cells"].to_numpy(), table["cells"].to_numpy()
+    urban, urban_area, cells = (table[name].to_numpy() for name in ("urban_cells", "urban_area_km2", "cells"))
     by_table = cbds["cbd_rule"].to_numpy() == "table"
-    without_cbd = (cbds["row"] < 0).to_numpy()
+    without_cbd, off_grid = cbds["cbd_lon"].isna().to_numpy(), (cbds["row"] < 0).to_numpy()
     notes = []
     for k in range(len(zones.codes)):
         said = []
@@ -347,7 +364,9 @@ def _notes(scan: Scan, table: pd.DataFrame, cbds: pd.DataFrame, empty: NDArray) 
                 said.append("no light data")
             elif scan.has_light and without_cbd[k] and not by_table[k]:
                 said.append("no light above zero: no CBD")
-            if urban[k] == 0:
+            elif off_grid[k] and not without_cbd[k]:
+                said.append("the CBD lies outside this year's grid")
+            if urban_area[k] == 0:
                 said.append("no urban cell")
             elif urban[k] < FEW_URBAN_CELLS:
                 said.append(f"only {urban[k]:.0f} urban cells: shares and gradient rest on few cells")
@@ -378,7 +397,7 @@ def city_form(
     lights, population : mapping of year to GridSource
         Either may be left out; measures that need it are then missing.
     years : sequence of int, optional
-        Years to measure; by default those of the grids, but for a base year given only for its threshold.
+        Years to measure; by default all years of the grids.
     options : FormOptions, optional
     cbds : DataFrame, optional
         Known CBDs (``city_code``, ``cbd_lon``, ``cbd_lat``) instead of the brightest cells.
@@ -398,7 +417,8 @@ def city_form(
     -------
     DataFrame
         One row a city and year: ``city_code``, ``city_name``, ``province``, ``year`` and the columns of
-        ``COLUMNS``. ``attrs["units"]`` and ``attrs["labels"]`` say what they are.
+        ``COLUMNS``. ``attrs["units"]`` and ``attrs["labels"]`` say what they are, ``attrs["counts"]`` holds the
+        national counts of each year.
 
     Raises
     ------
@@ -412,7 +432,10 @@ def city_form(
     """
     options = options or FormOptions()
     lights, population = dict(lights or {}), dict(population or {})
-    wanted, base, leads = _year_plan(years, {*lights, *population}, options)
+    wanted, base = _year_plan(years, {*lights, *population}, options)
+    leads = needs_base_year(options, lights=bool(lights), population=bool(population), known_cbds=cbds is not None)
+    if leads:
+        _require_base_year(base, lights, population, options)
     label = _ZonesByLattice(boundaries, options.assign)
     threshold: float | None = None
     centres: pd.DataFrame | None = None
@@ -459,19 +482,50 @@ def city_form(
     if not forms:
         raise InputError("no year could be measured")
     forms.sort(key=lambda form: form.year)
-    return join_years([form.table for form in forms], boundaries)
+    panel = join_years([form.table for form in forms], boundaries)
+    panel.attrs["counts"] = {form.year: form.counts for form in forms}
+    return panel
 
 
-def _year_plan(years: Sequence[int] | None, known: set[int], options: FormOptions) -> tuple[list[int], int, bool]:
-    """Years to measure, the base year, and whether the other years wait for it."""
+def needs_base_year(options: FormOptions, *, lights: bool, population: bool, known_cbds: bool = False) -> bool:
+    """Whether all years wait for what the base year gives: its density threshold, or its CBDs.
+
+    Parameters
+    ----------
+    options : FormOptions
+    lights, population : bool
+        Which grids are given.
+    known_cbds : bool
+        Whether CBDs come from a table.
+
+    Returns
+    -------
+    bool
+    """
+    gives_threshold = options.threshold == "auto" and lights and population
+    return gives_threshold or (options.cbd_year == "base" and lights and not known_cbds)
+
+
+def _require_base_year(
+    base: int, lights: Mapping[int, GridSource], population: Mapping[int, GridSource], options: FormOptions
+) -> None:
+    """Refuse a base year without the grids that all years need of it."""
+    needed = {"lights": lights, "population": population if options.threshold == "auto" else {}}
+    for name, grids in needed.items():
+        if grids and base not in grids:
+            raise InputError(
+                f"the base year {base} has no {name}, and all years need it; there are {listed(sorted(grids), 12)}"
+            )
+
+
+def _year_plan(years: Sequence[int] | None, known: set[int], options: FormOptions) -> tuple[list[int], int]:
+    """Years to measure, and the base year."""
     if not known:
         raise InputError("neither lights nor population are given; give at least one of them")
-    wanted = sorted(set(years)) if years else sorted(known)
-    base = options.base_year if options.base_year is not None else wanted[0]
-    leads = options.threshold == "auto" or options.cbd_year == "base"
-    if leads and base not in known:
-        raise InputError(f"the base year {base} has no grids; there are {listed(sorted(known), 12)}")
-    return wanted, base, leads
+    wanted = sorted(known if years is None else set(years))
+    if not wanted:
+        raise InputError("no year is left to measure")
+    return wanted, options.base_year if options.base_year is not None else wanted[0]
 
 
 def _lattice_of(year: int, lights: GridSource | None, population: GridSource | None) -> Grid:
@@ -496,7 +550,8 @@ def _on_lattice(cbds: pd.DataFrame | None, zones: Zones) -> pd.DataFrame | None:
     row, col = np.full(len(cbds), -1), np.full(len(cbds), -1)
     row[has] = np.floor(zones.grid.row(np.asarray(y)[has])).astype(int)
     col[has] = np.floor(zones.grid.col(np.asarray(x)[has])).astype(int)
-    return cbds.assign(row=row, col=col)
+    off = (row < 0) | (row >= zones.grid.height) | (col < 0) | (col >= zones.grid.width)
+    return cbds.assign(row=np.where(off, -1, row), col=np.where(off, -1, col))
 
 
 class _ZonesByLattice:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from gistools.raster.zonal import UrbanCells
-    from gistools.raster.zones import Zones
+    from gistools.raster.zones import EdgeCells, Zones
 
 
 class Central(NamedTuple):
@@ -49,9 +49,9 @@ def central_population(
     require_positive(radius_km, "radius_km")
     cities = len(zones.codes)
     rows, cols, owners, weights, people, known = [], [], [], [], [], []
-    near = _windows(zones, cbds, radius_km)
-    for city, window in near:
-        row, col, weight = _members_near(zones, city, window)
+    inner = zones.interior()
+    for city, window in _windows(zones, cbds, radius_km):
+        row, col, weight = _members_near(inner, zones.edges, city, window)
         if not len(row):
             continue
         block = population.read(window)
@@ -108,22 +108,23 @@ def _windows(zones: Zones, cbds: pd.DataFrame, radius_km: float) -> list[tuple[i
     return out
 
 
-def _members_near(zones: Zones, city: int, window: Window) -> tuple[NDArray, NDArray, NDArray]:
+def _members_near(
+    inner: Zones, edges: EdgeCells | None, city: int, window: Window
+) -> tuple[NDArray, NDArray, NDArray]:
     """Cells of one city in a window: rows, columns and covered fractions."""
-    part = zones.slab(window.row0, window.row1)
-    labels = part.labels(window)
-    edges = part.edges
-    if edges is not None:
-        near = (edges.col >= window.col0) & (edges.col < window.col1)
-        labels[edges.row[near] - window.row0, edges.col[near] - window.col0] = -1
-    row, col = np.nonzero(labels == city)
-    row, col = row + window.row0, col + window.col0
+    part = inner.slab(window.row0, window.row1)
+    start, stop = np.maximum(part.start, window.col0), np.minimum(part.stop, window.col1)
+    mine = (part.zone == city) & (stop > start)
+    length = (stop - start)[mine]
+    row = np.repeat(part.row[mine], length).astype(np.int64)
+    col = np.arange(length.sum()) - np.repeat(np.cumsum(length) - length, length) + np.repeat(start[mine], length)
     weight = np.ones(len(row))
     if edges is not None:
-        mine = near & (edges.zone == city)
-        row = np.concatenate([row, edges.row[mine]])
-        col = np.concatenate([col, edges.col[mine]])
-        weight = np.concatenate([weight, edges.fraction[mine]])
+        edges = edges.between(window.row0, window.row1)
+        near = (edges.zone == city) & (edges.col >= window.col0) & (edges.col < window.col1)
+        row = np.concatenate([row, edges.row[near]])
+        col = np.concatenate([col, edges.col[near]])
+        weight = np.concatenate([weight, edges.fraction[near]])
     return row, col, weight
 
 

@@ -135,7 +135,7 @@ def form(
     from gistools.io.vectors import read_boundaries
     from gistools.raster.tasks import Execution
     from gistools.study.config import parse_years
-    from gistools.study.form import measure_form, require_output, write_form
+    from gistools.study.form import measure_form, open_form_grids, require_output, write_form
     from gistools.study.inputs import GridFiles
     from gistools.study.progress import Progress
 
@@ -143,12 +143,18 @@ def form(
         raise InputError("give --lights, --population or both")
     require_output(out)
     wanted = parse_years(years)
-    result = measure_form(
-        read_boundaries(boundaries, code=code, name=name, province=province, encoding=encoding, repair=repair),
+    options = _form_options(measure)
+    grids = open_form_grids(
         None if lights is None else GridFiles(lights, lights_product),
         None if population is None else GridFiles(population, population_product),
         wanted,
-        _form_options(measure),
+        options,
+    )
+    result = measure_form(
+        read_boundaries(boundaries, code=code, name=name, province=province, encoding=encoding, repair=repair),
+        grids,
+        wanted,
+        options,
         cbd_table=cbd_table,
         years_folder=keep_years,
         execution=Execution(workers, scheduler),

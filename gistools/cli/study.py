@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gistools.cli.common import verb
+from gistools.cli.common import FILE, verb, workers_option
 
 
 @click.command()
@@ -40,3 +40,93 @@ def sample(out: Path, years: str, **options: Any) -> Any:
     result = write_sample(out, years=parse_years(years), **options)
     click.echo(result.summary())
     return result
+
+
+def run_options(function: Any) -> Any:
+    """Add the options of a run."""
+    for option in (
+        click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run."),
+        click.option("--resume", is_flag=True, help="Go on with a run: finished years are taken over."),
+        click.option("--overwrite", is_flag=True, help="Delete an earlier run in the folder first."),
+        click.option("--dry-run", is_flag=True, help="Open and judge every input, then stop, as check does."),
+        click.option("--quiet", is_flag=True, help="Show no progress."),
+    ):
+        function = option(function)
+    return function
+
+
+@click.command()
+@click.argument("study", type=FILE)
+@run_options
+@workers_option
+@verb
+def run(
+    study: Path,
+    out: Path | None,
+    resume: bool,
+    overwrite: bool,
+    dry_run: bool,
+    quiet: bool,
+    workers: int | None,
+    scheduler: str | None,
+) -> Any:
+    """Run the study STUDY.yaml: grids, boundaries and parcels to panel, weights, Moran's I, models and report."""
+    from gistools.raster.tasks import Execution
+    from gistools.study.config import load_config
+    from gistools.study.progress import Progress
+    from gistools.study.run import run_study
+
+    config = load_config(study)
+    if dry_run:
+        return _checked(config, study)
+    result = run_study(
+        config,
+        out=out,
+        resume=resume,
+        overwrite=overwrite,
+        execution=Execution(workers, scheduler),
+        progress=Progress(len(config.years), quiet=quiet),
+    )
+    for note in result.notes if not quiet else ():
+        click.echo(f"Note: {note}", err=True)
+    click.echo(result.summary())
+    return result
+
+
+@click.command()
+@click.argument("study", type=FILE)
+@verb
+def check(study: Path) -> Any:
+    """Open and judge every input of STUDY.yaml; compute and write nothing."""
+    from gistools.study.config import load_config
+
+    return _checked(load_config(study), study)
+
+
+def _checked(config: Any, study: Path) -> Any:
+    """Say what was found; a problem ends with exit code 2."""
+    from gistools.errors import InputError
+    from gistools.study.check import check_study
+
+    inputs = check_study(config)
+    for note in inputs.notes:
+        click.echo(f"Note: {note}", err=True)
+    if inputs.problems:
+        for problem in inputs.problems[1:]:
+            click.echo(f"Problem: {problem}", err=True)
+        raise InputError(str(inputs.problems[0]))
+    click.echo(inputs.summary())
+    click.echo(f"Everything is in order. Next: gistools run {study}")
+    return inputs
+
+
+@click.command()
+@click.argument("run_folder", metavar="RUN", type=click.Path(file_okay=False, exists=True, path_type=Path))
+@verb
+def report(run_folder: Path) -> Any:
+    """Write maps and report of the finished run in the folder RUN again."""
+    from gistools.study.report import write_report
+
+    path = write_report(run_folder)
+    click.echo(f"Report: {path}")
+    return {"report": path}

@@ -86,19 +86,7 @@ def balanced_panel(
     (['b', 'a'], [2000, 2001], [[2.0, 0.0], [1.0, 3.0]])
     """
     columns = list(dict.fromkeys(columns))
-    table = with_keys(table, unit, time)
-    keys = [unit, time] if time in table.columns else [unit]
-    require_columns(table, [*keys, *columns], "the panel")
-    missing_key = table[keys].isna().any(axis=1)
-    if missing_key.any():
-        raise TableError(f"the panel has {int(missing_key.sum())} rows without {' or '.join(keys)}")
-    if len(keys) == 1 and table[unit].duplicated().any():
-        doubled = table.loc[table[unit].duplicated(), unit].unique()
-        raise TableError(
-            f"the panel has no column {time!r} and so is read as one cross-section, but it has several rows for "
-            f"{unit} {listed(doubled)}; name its time column"
-        )
-    require_unique(table, keys, "the panel")
+    table, keys = _keyed(table, unit, time, columns)
     require_numeric(table, columns, "the panel")
     if len(keys) == 2:
         require_balanced(table[keys], "the panel")
@@ -115,10 +103,52 @@ def balanced_panel(
     return BalancedPanel(codes, years, values)
 
 
-def with_keys(table: pd.DataFrame, unit: str, time: str) -> pd.DataFrame:
-    """Return the table with its keys as columns, where they are levels of its index."""
+def panel_column(table: pd.DataFrame, column: str, *, unit: str = "city_code", time: str = "year") -> pd.Series:
+    """Return one column of a panel, indexed by its keys; by city alone where there is no time column.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Keys are columns or levels of the index.
+    column : str
+    unit, time : str
+        Names of the keys.
+
+    Returns
+    -------
+    Series
+
+    Raises
+    ------
+    TableError
+        If a column or a key lacks.
+
+    Examples
+    --------
+    >>> panel_column(pd.DataFrame({"city_code": ["a", "b"], "y": [1, 2]}), "y").to_dict()
+    {'a': 1, 'b': 2}
+    """
+    table, keys = _keyed(table, unit, time, [column])
+    return table.set_index(keys)[column]
+
+
+def _keyed(table: pd.DataFrame, unit: str, time: str, columns: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Return the table with its keys as columns, each key in one row; and the names of the keys."""
     levels = [name for name in table.index.names if name in (unit, time) and name not in table.columns]
-    return table.reset_index(level=levels) if levels else table
+    table = table.reset_index(level=levels) if levels else table
+    keys = [unit, time] if time in table.columns else [unit]
+    require_columns(table, [*keys, *columns], "the panel")
+    missing = table[keys].isna().any(axis=1)
+    if missing.any():
+        raise TableError(f"the panel has {int(missing.sum())} rows without {' or '.join(keys)}")
+    doubled = table.loc[table[unit].duplicated(), unit].unique()
+    if len(keys) == 1 and len(doubled):
+        raise TableError(
+            f"the panel has no column {time!r} and so is read as one cross-section, but it has several rows for "
+            f"{unit} {listed(doubled)}; name its time column"
+        )
+    require_unique(table, keys, "the panel")
+    return table, keys
 
 
 def _refuse_missing(table: pd.DataFrame, keys: Sequence[str], columns: Iterable[str]) -> None:

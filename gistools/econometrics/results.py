@@ -83,6 +83,8 @@ class Fit:
     loglik : float
     r2, r2_within, r2_adjusted : float
         Share of the outcome's variance (about its mean; about its effects) the model explains, effects included.
+    errors : str
+        Where the covariance comes from.
     options : mapping
         What was asked, and what the defaults became.
     dropped : mapping of str to str
@@ -107,6 +109,7 @@ class Fit:
     r2: float
     r2_within: float
     r2_adjusted: float
+    errors: str
     options: Mapping[str, Any] = field(default_factory=dict)
     dropped: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
@@ -132,7 +135,7 @@ class Fit:
             "r2_within": self.r2_within,
             "r2_adjusted": self.r2_adjusted,
             "loglik": self.loglik,
-            "options": dict(self.options),
+            "options": {**self.options, "standard_errors": self.errors},
             "dropped": list(self.dropped),
             "warnings": list(self.warnings),
         }
@@ -142,12 +145,9 @@ class Fit:
         lines = [
             f"{self.model.upper()} of {self.outcome}: {self.n} observations, effects {self.effects}",
             self.to_frame().to_string(float_format=lambda value: f"{value:.6g}"),
-            f"standard errors: {self._errors()}; log-likelihood {self.loglik:.4f}; R2 {self.r2:.4f}, "
+            f"standard errors: {self.errors}; log-likelihood {self.loglik:.4f}; R2 {self.r2:.4f}, "
             f"within {self.r2_within:.4f}",
         ]
         lines += [f"dropped: {name}, {why}" for name, why in self.dropped.items()]
         lines += [f"note: {text}" for text in self.warnings]
         return "\n".join(lines)
-
-    def _errors(self) -> str:
-        return "classical" if self.clusters is None else f"clustered by city ({self.clusters} clusters)"

@@ -8,7 +8,7 @@ import math
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise writing_error(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # the reason why it could not be written is the better message
+            temporary.unlink(missing_ok=True)
 
 
 def _flush(path: Path) -> None:
@@ -64,8 +65,8 @@ def writing_error(path: Path, error: OSError) -> OutputError:
     if isinstance(error, OutputError):
         return error
     why = {
-        errno.ENOSPC: "the disk is full; free some space and run again with --resume",
-        errno.EDQUOT: "the disk quota is used up; free some space and run again with --resume",
+        errno.ENOSPC: "the disk is full; free some space and run again",
+        errno.EDQUOT: "the disk quota is used up; free some space and run again",
         errno.EFBIG: "it is larger than the file system or the limit of this process allows",
         errno.EACCES: "there is no right to write in that folder; choose another with --out",
         errno.EPERM: "there is no right to write in that folder; choose another with --out",
@@ -77,16 +78,20 @@ def writing_error(path: Path, error: OSError) -> OutputError:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder and try to write in it, before any work is done.
+    """Try to write in a folder, before any work is done; a folder that is not there yet is made and removed again.
 
     Raises
     ------
     OutputError
         If a file cannot be made there.
     """
+    new = [place for place in (folder, *folder.parents) if not os.access(place, os.F_OK)]
     with atomic_path(folder / ".write-test") as probe:
         probe.write_bytes(b"gistools")
     (folder / ".write-test").unlink(missing_ok=True)
+    with suppress(OSError):  # another run may have begun to fill it
+        for place in new:
+            place.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,4 +1,4 @@
-"""GeoTIFF files of one band, written whole or not at all."""
+"""GeoTIFF files, written whole or not at all."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def write_geotiff(
     tags: Mapping[str, str] | None = None,
     **profile: Any,
 ) -> None:
-    """Write an array as a GeoTIFF of one band.
+    """Write an array as a GeoTIFF.
 
     Parameters
     ----------
     path : path
         Its folder is made if it is missing; a file that stands there is replaced.
-    values : array, shape (rows, cols) of the grid
+    values : array, shape (rows, cols) of the grid, or (bands, rows, cols)
         Any type GDAL stores: 8 to 64-bit integers or floats.
     grid : Grid
         CRS, transform and shape.
@@ -65,7 +65,8 @@ def write_geotiff(
     (-1.0, [[0, 1, 2], [3, 4, 5]])
     """
     path = Path(path)
-    if values.shape != grid.shape:
+    bands = values if values.ndim == 3 else values[None]
+    if bands.shape[1:] != grid.shape:
         raise GridError(f"{path.name} cannot be written: the array has shape {values.shape}, its grid {grid.shape}")
     options: dict[str, Any] = {"driver": "GTiff", "compress": "DEFLATE", **profile}
     if options["driver"] == "GTiff" and "tiled" not in options:
@@ -73,7 +74,7 @@ def write_geotiff(
     options |= {
         "height": grid.height,
         "width": grid.width,
-        "count": 1,
+        "count": len(bands),
         "dtype": values.dtype.name,
         "crs": grid.crs.to_wkt(),
         "transform": grid.transform,
@@ -82,7 +83,7 @@ def write_geotiff(
     # Encoded in memory first: GDAL reports a full disk without its reason, and at times not at all.
     with MemoryFile() as memory:
         with memory.open(**options) as file:
-            file.write(values, 1)
+            file.write(bands)
             if tags:
                 file.update_tags(**tags)
         with atomic_path(path) as temporary:

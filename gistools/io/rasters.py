@@ -7,6 +7,7 @@ import hashlib
 import os
 import re
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -227,7 +228,11 @@ def raster_facts(path: str | Path) -> dict[str, Any]:
     if not path.exists():
         raise FileMissingError(f"there is no file {path}")
     try:
-        with rasterio.open(path) as file:
+        with warnings.catch_warnings():
+            # a file without georeference is judged below, in our words
+            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+            file = rasterio.open(path)
+        with file:
             tags = {**file.tags(), **file.tags(1)}
             if file.descriptions and file.descriptions[0]:
                 tags["description"] = file.descriptions[0]
@@ -283,6 +288,11 @@ def open_raster(path: str | Path, product: Product = UNKNOWN) -> RasterSource:
             f"{path.name} has no CRS; write it into the file (gdal_edit.py -a_srs EPSG:4326 {path.name}, "
             "if its cells lie in degrees)"
         )
+    if facts["transform"].is_identity:
+        raise GridError(
+            f"{path.name} does not say where its cells lie (it has no georeference); write it into the file "
+            "(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH)"
+        )
     try:
         grid = Grid(CRS.from_user_input(facts["crs"]), facts["transform"], facts["shape"])
     except GridError as error:
@@ -292,6 +302,11 @@ def open_raster(path: str | Path, product: Product = UNKNOWN) -> RasterSource:
         raise CrsError(
             f"{path.name} says its cells lie in degrees, but they run to {max(map(abs, grid.bounds)):.0f}: "
             f"its CRS is wrong; write the true one into the file (gdal_edit.py -a_srs ... {path.name})"
+        )
+    if grid.crs.is_projected and max(abs(west), abs(east)) <= 361 and max(abs(south), abs(north)) <= 91:
+        raise CrsError(
+            f"{path.name} says its cells lie in metres ({grid.crs.name}), but they look like degrees: its CRS is "
+            f"wrong; write the true one into the file (gdal_edit.py -a_srs EPSG:4326 {path.name})"
         )
     tags = tuple(sorted((str(k), str(v)) for k, v in facts["tags"].items()))
     return RasterSource(path, grid, product, facts["dtype"], facts["nodata"], facts["block"][0], tags)
@@ -482,9 +497,13 @@ def read_grid(
 
 
 def file_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file, as the manifest and the resume keys hold it."""
+    """Return the SHA-256 of a file, or of the files of a folder (an ESRI grid), as the resume keys hold it."""
+    path = Path(path)
     try:
-        with Path(path).open("rb") as file:
+        if path.is_dir():
+            parts = [(part.name, file_hash(part)) for part in sorted(path.iterdir()) if part.is_file()]
+            return hashlib.sha256(repr(parts).encode()).hexdigest()
+        with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise GistoolsError(f"{path} cannot be read: {error.strerror or error}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import io
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -167,8 +168,10 @@ def _write_excel(table: pd.DataFrame, path: Path) -> None:
         raise InputError(
             f"an Excel sheet holds 1,048,575 rows, this table has {len(table):,}; write .parquet or .csv"
         )
-    with pd.ExcelWriter(path, engine="openpyxl") as writer:
+    memory = io.BytesIO()  # a zip archive that cannot be finished complains once more when it is collected
+    with pd.ExcelWriter(memory, engine="openpyxl") as writer:
         table.to_excel(writer, index=False, sheet_name="data", freeze_panes=(1, 0))
+    path.write_bytes(memory.getbuffer())
 
 
 def _write_stata(table: pd.DataFrame, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from pathlib import Path
@@ -50,8 +51,11 @@ def read_vector(path: str | Path, *, encoding: str | None = None) -> gpd.GeoData
             warnings.simplefilter("ignore", RuntimeWarning)
             options = {"encoding": encoding} if encoding else {}
             table = gpd.read_file(path, **options)
-    except LookupError as error:
-        raise InputError(f"{encoding!r} is not an encoding GDAL knows; try utf-8 or gb18030") from error
+    except UnicodeDecodeError as error:
+        said = f"encoding {encoding!r}" if encoding else "the encoding it states"
+        raise InputError(
+            f"{path} is not text in {said}; name the one it was written in with --encoding, for example gb18030"
+        ) from error
     except Exception as error:
         raise InputError(f"{path} cannot be read as a vector file: {str(error).splitlines()[0]}") from error
     if not isinstance(table, gpd.GeoDataFrame):
@@ -156,17 +160,19 @@ def _polygons(geometry: np.ndarray, codes: pd.Series, name: str, repair: bool) -
                 f"({shapely.is_valid_reason(geometry[first])}); mend it (QGIS: Fix geometries) or run with --repair"
             )
         before = shapely.area(geometry[invalid]).sum()
-        mended = shapely.make_valid(geometry[invalid], method="structure")
-        geometry[invalid] = mended
-        change = shapely.area(mended).sum() / before - 1 if before else 0.0
-        warnings.warn(
-            f"{name}: mended {invalid.sum()} invalid polygons ({listed(codes[invalid])}); "
-            f"their area changed by {100 * change:.3g} %",
-            stacklevel=3,
-        )
+        geometry[invalid] = shapely.make_valid(geometry[invalid], method="structure", keep_collapsed=False)
         still = shapely.is_empty(geometry) | ~np.isin(shapely.get_type_id(geometry), (3, 6))
         if still.any():
             raise BoundaryError(f"{name}: the polygon of {listed(codes[still])} has no area; redraw it")
+        after = shapely.area(geometry[invalid]).sum()
+        # the parts of a ring that crosses itself cancel: its area may have been next to nothing
+        change = (
+            f"changed by {100 * (after / before - 1):.3g} %" if before > 1e-6 * after else "was not defined before"
+        )
+        warnings.warn(
+            f"{name}: mended {invalid.sum()} invalid polygons ({listed(codes[invalid])}); their area {change}",
+            stacklevel=3,
+        )
     return geometry
 
 
@@ -192,31 +198,35 @@ def _refuse_mojibake(table: pd.DataFrame, path: Path) -> None:
         if column == table.geometry.name or pd.api.types.is_numeric_dtype(values):
             continue
         texts = [v for v in values.dropna().unique()[:500] if isinstance(v, str) and not v.isascii()]
-        mended = [m for m in map(misread_chinese, texts) if m]
-        if texts and len(mended) > len(texts) / 2:
-            raise InputError(
-                f"{path.name}, column '{column}', reads {texts[0]!r}, which is {mended[0]!r} in GB18030: "
-                "the file was read in the wrong encoding; give --encoding gb18030, or put a .cpg file beside it"
-            )
+        for encoding in ("utf-8", "gb18030"):
+            mended = [(text, true) for text in texts if (true := misread_chinese(text, encoding))]
+            if texts and len(mended) > len(texts) / 2:
+                raise InputError(
+                    f"{path.name}, column '{column}', reads {mended[0][0]!r}, which is {mended[0][1]!r} in "
+                    f"{encoding.upper()}: the file was read in the wrong encoding; give --encoding {encoding}, or "
+                    "put a .cpg file beside it"
+                )
 
 
-def misread_chinese(text: str) -> str | None:
-    """Return the Chinese text that was read as Latin-1, or None if it was not.
+def misread_chinese(text: str, encoding: str = "gb18030") -> str | None:
+    r"""Return the Chinese text of an encoding that was read as Latin-1, or None if it was not.
 
     Examples
     --------
     >>> misread_chinese("Îäºº")
     '武汉'
+    >>> misread_chinese("å\x8c\x97äº¬", "utf-8")
+    '北京'
     >>> misread_chinese("São Tomé") is None
     True
     """
-    # every run of non-ASCII letters must be whole GB2312 characters of the Chinese blocks
+    # every run of non-ASCII letters must be whole characters of the Chinese blocks: two bytes each in GB2312
     runs = re.findall(r"[^\x00-\x7f]+", text)
-    if not runs or any(len(run) % 2 for run in runs):
+    if not runs or (encoding == "gb18030" and any(len(run) % 2 for run in runs)):
         return None
     try:
-        pairs = text.encode("cp1252" if any(c >= "‚" for c in text) else "latin-1")
-        decoded = pairs.decode("gb18030")
+        pairs = text.encode("cp1252" if any(c >= "\u0100" for c in text) else "latin-1")
+        decoded = pairs.decode(encoding)
     except UnicodeError:
         return None
     found = [c for c in decoded if not c.isascii()]
@@ -242,8 +252,10 @@ def write_vector(table: gpd.GeoDataFrame, path: str | Path) -> None:
     path = Path(path)
     if path.suffix != ".parquet" and path.suffix not in DRIVERS:
         raise InputError(f"{path}: vectors are written as {listed([*DRIVERS, '.parquet'])}, by extension")
+    memory = io.BytesIO()  # encoded in memory first: GDAL reports a full disk as a fault of the features
+    if path.suffix == ".parquet":
+        table.to_parquet(memory, index=False)
+    else:
+        table.to_file(memory, driver=DRIVERS[path.suffix], layer=path.stem, engine="pyogrio")
     with atomic_path(path) as temporary:
-        if path.suffix == ".parquet":
-            table.to_parquet(temporary, index=False)
-        else:
-            table.to_file(temporary, driver=DRIVERS[path.suffix], layer=path.stem, engine="pyogrio")
+        temporary.write_bytes(memory.getbuffer())

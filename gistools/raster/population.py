@@ -160,18 +160,37 @@ def judge_counts(counts: np.ndarray, area_km2: np.ndarray, name: str) -> None:
     if not populated.any():
         return
     density = counts[populated] / area_km2[populated]
-    largest = float(density.max())
-    if largest > IMPOSSIBLE_DENSITY:
-        raise GridError(
-            f"{name} holds {float(counts[populated].max()):.10g} persons in one cell, {largest:.3g} per km2: that is "
-            "no population but a no-data value that is not tagged; tag it (gdal_edit.py -a_nodata VALUE)"
-        )
+    most = int(density.argmax())
+    judge_cell(float(counts[populated][most]), float(area_km2[populated][most]), name)
     share = float((density > PLAUSIBLE_DENSITY).mean())
     if share > 0.01:
         raise GridError(
             f"{name} holds more than {PLAUSIBLE_DENSITY:,.0f} persons per km2 in {100 * share:.0f} % of its "
             "populated cells: these look like densities, not counts of persons per cell; use the product's "
             "count grid, or multiply by the area of each cell first"
+        )
+
+
+def judge_cell(count: float, area_km2: float, name: str) -> None:
+    """Refuse a cell that cannot hold so many: a no-data value that is not tagged, read as people.
+
+    Parameters
+    ----------
+    count : float
+        Persons in the cell.
+    area_km2 : float
+    name : str
+        The file, for the message.
+
+    Raises
+    ------
+    GridError
+        If there are more than five million persons per km2.
+    """
+    if count > IMPOSSIBLE_DENSITY * area_km2:
+        raise GridError(
+            f"{name} holds {count:.10g} persons in one cell, {count / area_km2:.3g} per km2: that is no population "
+            "but a no-data value that is not tagged; tag it (gdal_edit.py -a_nodata VALUE)"
         )
 
 

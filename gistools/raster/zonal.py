@@ -97,6 +97,8 @@ class Scan:
     brightest : BrightestCells
     population_in_window : float
         Persons in the window that was read, cities or not.
+    largest_count : float
+        Largest valid count of a cell in the window (0 without population).
     largest_light : float
         Largest valid light in the window (-inf without lights).
     picked_light : array of float or None
@@ -110,6 +112,7 @@ class Scan:
     urban: UrbanCells
     brightest: BrightestCells
     population_in_window: float
+    largest_count: float
     largest_light: float
     picked_light: NDArray | None
     has_light: bool
@@ -127,6 +130,7 @@ class _Slab(NamedTuple):
     urban: UrbanCells
     brightest: BrightestCells
     population: float
+    largest_count: float
     largest_light: float
     picked_light: NDArray
 
@@ -232,14 +236,14 @@ def _scan_slab(task: _Task) -> _Slab:
     totals = CityTotals.zeros(cities)
     counts: NDArray | None = None
     counted: NDArray[np.bool_] | None = None
-    people = 0.0
+    people = most = 0.0
     if population is not None:
         block = population.read(window)
         counts, counted = block.values, block.valid
         cells, sums_by_city = runs.sum(counts, counted)
         totals.population_cells[:] = cells
         totals.population[:] = sums_by_city
-        people = _total(counts, counted)
+        people, most = _total(counts, counted), _largest(counts, counted)
     brightest, urban, largest = _no_brightest(), _no_urban(), -np.inf
     picked = np.full(len(pick[0]), np.nan)
     if lights is not None:
@@ -254,7 +258,7 @@ def _scan_slab(task: _Task) -> _Slab:
         brightest = _brightest_cells(lit, labels, counts, counted, area, cities)
         if counts is not None:
             urban = _urban_cells(lit, labels, edges, counts, counted, area, rule)
-    return _Slab(totals, urban, brightest, people, largest, picked)
+    return _Slab(totals, urban, brightest, people, most, largest, picked)
 
 
 def _pick(block: Block, window: Window, pick: tuple[NDArray, NDArray]) -> NDArray:
@@ -316,6 +320,14 @@ def _total(values: NDArray, valid: NDArray[np.bool_] | None) -> float:
     """Sum a block, in float64 or int64 whatever its type."""
     kind = np.float64 if values.dtype.kind == "f" else np.int64
     return float(np.sum(values, dtype=kind, where=True if valid is None else valid))
+
+
+def _largest(values: NDArray, valid: NDArray[np.bool_] | None) -> float:
+    """Largest valid value of a block, at least zero."""
+    at = int(values.argmax())
+    if valid is None or valid.flat[at]:  # several times quicker than a masked search, and nearly always enough
+        return max(float(values.flat[at]), 0.0)
+    return float(np.max(values, initial=0, where=valid))
 
 
 class _Lit:
@@ -487,6 +499,7 @@ def _joined(slabs: Sequence[_Slab], zones: Zones, has_light: bool, has_populatio
         urban,
         BrightestCells(*(part[tied] for part in found)),
         people,
+        max((slab.largest_count for slab in slabs), default=0.0),
         max((slab.largest_light for slab in slabs), default=-np.inf),
         picked,
         has_light,

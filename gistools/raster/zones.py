@@ -50,7 +50,7 @@ class EdgeCells(NamedTuple):
 
     def between(self, row0: int, row1: int) -> EdgeCells:
         """The entries of rows ``row0 <= row < row1``."""
-        first, last = np.searchsorted(self.row, [row0, row1])
+        first, last = np.searchsorted(self.row, np.array([row0, row1], self.row.dtype))
         part = slice(int(first), int(last))
         return EdgeCells(self.row[part], self.col[part], self.zone[part], self.fraction[part])
 
@@ -105,7 +105,7 @@ class Zones:
 
     def slab(self, row0: int, row1: int) -> Zones:
         """Return the runs and edge cells of rows ``row0 <= row < row1``."""
-        a, b = np.searchsorted(self.row, [row0, row1])
+        a, b = np.searchsorted(self.row, np.array([row0, row1], self.row.dtype))  # of one type: nothing is copied
         part = slice(int(a), int(b))
         return Zones(
             self.grid,
@@ -142,6 +142,13 @@ class Zones:
     def cells(self) -> NDArray:
         """Count the cells of each city whose centre it holds."""
         return np.bincount(self.zone, self.stop - self.start, len(self.codes)).astype(np.int64)
+
+    def covered_cells(self) -> NDArray:
+        """Count the cells of each city by the rule of membership: whole ones, and with coverage parts of cells."""
+        cells = self.interior().cells().astype(np.float64)
+        if self.edges is not None:
+            cells += np.bincount(self.edges.zone, self.edges.fraction, len(self.codes))
+        return cells
 
     def interior(self) -> Zones:
         """Return the runs without edge cells (all runs, where membership is by centre)."""
@@ -246,8 +253,7 @@ def label_zones(boundaries: gpd.GeoDataFrame, grid: Grid, *, assign: Assign = "c
         raise CrsError("the boundaries have no CRS; write it into the file, for example with QGIS or ogr2ogr -a_srs")
     codes = tuple(map(str, boundaries["city_code"]))
     own = np.asarray(boundaries.geometry.array)
-    moved = _to_crs(own, CRS.from_user_input(boundaries.crs), grid)
-    outside = _outside_share(moved, grid)
+    moved, outside = _on_grid(own, CRS.from_user_input(boundaries.crs), grid)
     if (outside >= 1).all():
         raise BoundaryError(
             f"none of the {len(codes)} polygons touches the grid ({grid.describe()}); "
@@ -270,10 +276,27 @@ def _span(boundaries: gpd.GeoDataFrame) -> str:
     return f"{west:.6g} to {east:.6g} east, {south:.6g} to {north:.6g} north"
 
 
-def _to_crs(polygons: NDArray, crs: CRS, grid: Grid) -> NDArray:
-    """Carry polygons to the CRS of the grid; the very same array where both are one CRS."""
+def _on_grid(own: NDArray, crs: CRS, grid: Grid) -> tuple[NDArray, NDArray]:
+    """Carry polygons to the CRS of the grid (the same array where both are one), and measure what lies beyond it."""
     if same_crs(crs, grid.crs):
-        return polygons
+        return own, _outside_share(own, grid.bounds, grid.cell_size)
+    moved = _to_crs(own, crs, grid)
+    lost = ~np.isfinite(shapely.bounds(moved)).all(axis=1)
+    if not lost.any():
+        return moved, _outside_share(moved, grid.bounds, grid.cell_size)
+    # they reach beyond the domain of the grid's projection: only what lies around the grid can be carried over
+    around = Transformer.from_crs(grid.crs, crs, always_xy=True).transform_bounds(*grid.bounds)
+    moved[lost] = _to_crs(shapely.clip_by_rect(own[lost], *around), crs, grid)
+    moved[~np.isfinite(shapely.bounds(moved)).all(axis=1)] = shapely.Polygon()
+    outside = np.ones(len(own))
+    outside[~lost] = _outside_share(moved[~lost], grid.bounds, grid.cell_size)
+    outside[lost] = _outside_share(own[lost], around, (0.0, 0.0))
+    outside[shapely.is_empty(moved)] = 1.0
+    return moved, outside
+
+
+def _to_crs(polygons: NDArray, crs: CRS, grid: Grid) -> NDArray:
+    """Carry polygons from another CRS to that of the grid."""
     # Long edges that are straight in one CRS are curved in the other: 20 cells at a time they are straight
     # to a small part of a cell.
     to_own = Transformer.from_crs(grid.crs, crs, always_xy=True)
@@ -281,7 +304,8 @@ def _to_crs(polygons: NDArray, crs: CRS, grid: Grid) -> NDArray:
     x, y = np.linspace(west, east, 5), np.linspace(south, north, 5)
     ax, ay = to_own.transform(*np.meshgrid(x, y))
     bx, by = to_own.transform(*np.meshgrid(x + grid.cell_size[0], y))
-    step = np.hypot(np.subtract(bx, ax), np.subtract(by, ay))
+    with np.errstate(invalid="ignore"):  # corners of a world map may lie outside its projection
+        step = np.hypot(np.subtract(bx, ax), np.subtract(by, ay))
     step = 20 * float(np.min(step[np.isfinite(step)], initial=np.inf))
     if np.isfinite(step):
         polygons = shapely.segmentize(polygons, step)
@@ -289,11 +313,13 @@ def _to_crs(polygons: NDArray, crs: CRS, grid: Grid) -> NDArray:
     return np.asarray(shapely.transform(polygons, lambda xy: np.column_stack(forward.transform(xy[:, 0], xy[:, 1]))))
 
 
-def _outside_share(polygons: NDArray, grid: Grid) -> NDArray:
-    """Part of each polygon's planar area beyond the grid's extent."""
-    west, south, east, north = grid.bounds
+def _outside_share(
+    polygons: NDArray, extent: tuple[float, float, float, float], cell_size: tuple[float, float]
+) -> NDArray:
+    """Part of each polygon's planar area beyond an extent."""
+    west, south, east, north = extent
     bounds = shapely.bounds(polygons)
-    slack = np.array(grid.cell_size) * 1e-3
+    slack = np.array(cell_size) * 1e-3
     with np.errstate(invalid="ignore"):
         crossing = ~(
             (bounds[:, 0] >= west - slack[0])

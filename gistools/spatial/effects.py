@@ -33,8 +33,8 @@ def decompose_effects(
     estimates: FloatArray,
     covariance: FloatArray,
     x: Sequence[str],
-    spatial_filter: SpatialFilter,
     traces: Traces,
+    spatial_filter: SpatialFilter | None,
     *,
     draws: int = 2000,
     seed: int = 0,
@@ -54,9 +54,10 @@ def decompose_effects(
     covariance : array, shape (K, K)
     x : sequence of str
         Regressors to decompose.
-    spatial_filter : SpatialFilter
     traces : Traces
-        Of the filter at the estimate of rho (zero if there is none).
+        Of the filter at the estimate of rho, or at zero.
+    spatial_filter : SpatialFilter or None
+        None in a model without rho.
     draws : int
         Of the normal distribution of the estimates, for the simulated errors; 0 for none.
     seed : int
@@ -74,9 +75,13 @@ def decompose_effects(
     """
     place = {name: k for k, name in enumerate(terms)}
     rho = float(estimates[place["rho"]]) if "rho" in place else 0.0
-    drawn, rejected = _draws(estimates, covariance, place.get("rho"), spatial_filter.bounds, draws, seed)
-    at_draws = _multipliers(spatial_filter, drawn[:, place["rho"]]) if "rho" in place and len(drawn) else None
-    at_estimate, slopes = _multipliers_at(rho, traces, spatial_filter.n)
+    drawn = _draws(estimates, covariance, draws, seed)
+    at_draws = None
+    if spatial_filter is not None:
+        low, high = spatial_filter.bounds
+        drawn = drawn[(drawn[:, place["rho"]] > low) & (drawn[:, place["rho"]] < high)]
+        at_draws = _multipliers(spatial_filter, drawn[:, place["rho"]]) if len(drawn) else None
+    at_estimate, slopes = _multipliers_at(rho, traces)
     rows = []
     for name in x:
         own, lagged = place[name], place.get(f"W_{name}")
@@ -97,7 +102,7 @@ def decompose_effects(
             rows.append(
                 (name, effect, value, float(np.sqrt(gradient @ covariance @ gradient)), *_spread(simulated, level))
             )
-    return _table(rows, df, level), rejected
+    return _table(rows, df, level), draws - len(drawn)
 
 
 def _spread(simulated: FloatArray, level: float) -> tuple[float, float, float]:
@@ -121,12 +126,13 @@ def _multipliers(spatial_filter: SpatialFilter, rho: FloatArray) -> dict[str, tu
 
 
 def _multipliers_at(
-    rho: float, traces: Traces, n: int
+    rho: float, traces: Traces
 ) -> tuple[dict[str, tuple[float, float]], dict[str, tuple[float, float]]]:
     """Return what multiplies beta and theta at one rho, and the derivatives with respect to rho.
 
     ``dG / drho = G G``, and ``S^-1 = I + rho G``.
     """
+    n = len(traces.row_sums)
     g, gg = traces.g / n, traces.gg / n
     total, slope = float(traces.row_sums.sum()) / n, float(traces.column_sums @ traces.row_sums) / n
     direct = (1 + rho * g, g)
@@ -139,21 +145,10 @@ def _multipliers_at(
     )
 
 
-def _draws(
-    estimates: FloatArray,
-    covariance: FloatArray,
-    rho: int | None,
-    bounds: tuple[float, float],
-    draws: int,
-    seed: int,
-) -> tuple[FloatArray, int]:
-    """Draw estimates from their normal distribution; leave out those at which the filter is not invertible."""
+def _draws(estimates: FloatArray, covariance: FloatArray, draws: int, seed: int) -> FloatArray:
+    """Draw estimates from their normal distribution."""
     scale = np.sqrt(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     root = vectors * np.sqrt(np.clip(values, 0, None))
     normal = np.random.default_rng(seed).standard_normal((draws, len(estimates)))
-    drawn = estimates + (normal @ root.T) * scale
-    if rho is None:
-        return drawn, 0
-    inside = (drawn[:, rho] > bounds[0]) & (drawn[:, rho] < bounds[1])
-    return drawn[inside], int((~inside).sum())
+    return np.asarray(estimates + (normal @ root.T) * scale)

@@ -49,6 +49,7 @@ class Sample:
 
     @property
     def n(self) -> int:
+        """N T."""
         return len(self.y)
 
     @property
@@ -58,10 +59,12 @@ class Sample:
 
     @property
     def transforms_years(self) -> bool:
+        """Whether the years' means are transformed away."""
         return "year" in self.effects and self.correction == "transformation"
 
     @property
     def n_effective(self) -> int:
+        """Observations of the likelihood: N T, less those that a transformation takes."""
         return self.copies * (self.cities - self.transforms_years)
 
     @property
@@ -78,6 +81,7 @@ class Sample:
         return self.wy
 
     def layout(self, values: FloatArray) -> FloatArray:
+        """Return (N T,) as cities by years."""
         return values.reshape(self.cities, self.years)
 
     def jacobian(self, rho: float, spatial_filter: SpatialFilter) -> float:
@@ -96,6 +100,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Estimate:
+    """What an estimator found: terms with their covariance, and what inference about them rests on."""
+
     terms: tuple[str, ...]
     estimates: FloatArray
     covariance: FloatArray
@@ -133,7 +139,8 @@ def maximise(loglik: Callable[[float], float], bounds: tuple[float, float]) -> t
     low, high = bounds
     inner = max(low, -high)  # where estimates usually lie is looked at more closely
     steps = (np.arange(SCAN) + 0.5) / SCAN
-    grid = np.unique(np.concatenate([inner + (high - inner) * steps, low + (inner - low) * steps]))
+    outer = low + (inner - low) * steps if inner - low > 1e-6 * (high - low) else np.empty(0)
+    grid = np.concatenate([outer, inner + (high - inner) * steps])
     values = [loglik(float(r)) for r in grid]
     best = int(np.argmax(values))
     ends = np.concatenate([[low], grid, [high]])
@@ -186,7 +193,8 @@ def fit_lag(sample: Sample, spatial_filter: SpatialFilter, *, clustered: bool) -
         theta = _bias_corrected(sample, theta, information)
         if not spatial_filter.bounds[0] < theta.rho < spatial_filter.bounds[1]:
             raise ConvergenceError(
-                f"the bias correction takes rho to {theta.rho:.4g}, outside its bounds; use the correction transformation"
+                f"the bias correction takes rho to {theta.rho:.4g}, outside its bounds; use the correction "
+                "transformation"
             )
         information = _Information(sample, spatial_filter, theta)
     covariance, clusters, factor = information.covariance(), None, 1.0
@@ -204,7 +212,7 @@ def fit_lag(sample: Sample, spatial_filter: SpatialFilter, *, clustered: bool) -
         clusters=clusters,
         small_sample=factor,
         df=np.inf,
-        errors="expected information" if clusters is None else "clustered by city",
+        errors="expected information" if clusters is None else f"clustered by city ({clusters})",
         traces=information.traces,
     )
 
@@ -244,9 +252,9 @@ class _Theta:
 class _Information:
     """The expected information of (beta, rho, sigma2) at one point, with sigma2 eliminated from the covariance.
 
-    ``I_rho,rho = c (tr GG + tr G'G) + |m|^2 / sigma2`` and ``m = M G (X beta + effects)``, the mean of the lag without
-    effects: it is ``M (W y - G e)``, which needs no effect to be estimated. Under the transformation of year effects
-    the traces are those of the filter without the constant vector.
+    ``I_rho,rho = c (tr GG + tr G'G) + |m|^2 / sigma2`` and ``m = M G (X beta + effects)``, the mean of the lag
+    without effects: it is ``M (W y - G e)``, which needs no effect to be estimated. Under the transformation of year
+    effects the traces are those of the filter without the constant vector.
     """
 
     def __init__(self, sample: Sample, spatial_filter: SpatialFilter, theta: _Theta) -> None:
@@ -296,12 +304,14 @@ class _Information:
         row_mean, column_mean = self.traces.row_sums / sample.cities, self.traces.column_sums / sample.cities
         grand = float(row_mean.mean())
         for block, columns, rows in self.filter.blocks(self.theta.rho):
-            if "year" in sample.effects:  # the errors sum to zero in a year, so G counts without its means
-                columns = columns - row_mean[:, None] - column_mean[block] + grand
-                rows = rows - row_mean[block] - column_mean[:, None] + grand
             width = block.stop - block.start
+            both = columns + rows
             diagonal[block] = columns[block][np.arange(width), np.arange(width)]
-            products = ((columns + rows) * (errors @ errors[block].T)) ** 2
+            if "year" in sample.effects:  # the errors sum to zero in a year, so G counts without its means
+                mean = row_mean + column_mean
+                both -= mean[:, None] + mean[block] - 2 * grand
+                diagonal[block] -= mean[block] - grand
+            products = (both * (errors @ errors[block].T)) ** 2
             products[np.arange(block.start, block.stop), np.arange(width)] = 0.0
             pairs += float(products.sum()) / 2
         own = np.sum(errors**2, axis=1) - sample.n_effective / sample.cities * sigma2

@@ -29,8 +29,14 @@ from gistools.econometrics.results import Fit
 from gistools.errors import InputError, PanelError
 from gistools.spatial.effects import decompose_effects
 from gistools.spatial.likelihood import Correction, Estimate, Sample, fit_lag
-from gistools.spatial.operator import SpatialFilter
-from gistools.weights.graph import is_row_standardised, standardised_rows, weights_matrix
+from gistools.spatial.operator import SpatialFilter, traces_at_zero
+from gistools.weights.graph import (
+    as_codes,
+    is_row_standardised,
+    standardised_rows,
+    uneven_rows,
+    weights_matrix,
+)
 
 if TYPE_CHECKING:
     from libpysal.graph import Graph
@@ -90,7 +96,7 @@ class SpatialFit(Fit):
         }
 
     def table(self) -> pd.DataFrame:
-        """Return coefficients and effects below one another: ``term``, ``effect`` (or ``coefficient``), statistics."""
+        """Return coefficients, then effects: ``term``, ``effect`` (``coefficient`` for the former), statistics."""
         coefficients = self.to_frame().reset_index()
         coefficients.insert(1, "effect", "coefficient")
         parts = [coefficients, self.effects_decomposition] if len(self.effects_decomposition) else [coefficients]
@@ -117,7 +123,7 @@ def fit_spatial(
     model: Model = "sdm",
     effects: str | Iterable[str] | None = None,
     correction: Correction | None = None,
-    durbin: Sequence[str] | Literal["all"] = "all",
+    durbin: Sequence[str] | Literal["all"] | None = None,
     cluster: Literal["city"] | None = None,
     row_standardise: bool = False,
     unit: str = "city_code",
@@ -147,8 +153,8 @@ def fit_spatial(
         Of the bias that many effects bring to maximum likelihood (Lee and Yu 2010): the transformed likelihood
         (default for two-way effects; with year effects it needs row-standardised weights), the likelihood with
         dummies and its estimate corrected afterwards, or that estimate as it is (default otherwise).
-    durbin : sequence of str or "all"
-        Regressors whose spatial lag enters SLX and SDM.
+    durbin : sequence of str or "all", optional
+        Regressors whose spatial lag enters SLX and SDM; all by default.
     cluster : {"city"}, optional
         Standard errors that allow any dependence and variance of the errors within a city.
     row_standardise : bool
@@ -174,14 +180,15 @@ def fit_spatial(
     Examples
     --------
     >>> from gistools.weights import graph_from_matrix
-    >>> ring = graph_from_matrix(np.roll(np.eye(8), 1, 1) + np.roll(np.eye(8), -1, 1), range(8))
+    >>> W = (np.roll(np.eye(8), 1, 1) + np.roll(np.eye(8), -1, 1)) / 2
     >>> rng = np.random.default_rng(1)
+    >>> a, errors = rng.normal(size=(2, 8, 30))
+    >>> y = np.linalg.solve(np.eye(8) - 0.5 * W, 2 * a + 0.1 * errors)
     >>> panel = pd.DataFrame({"city_code": np.repeat(range(8), 30), "year": np.tile(range(30), 8)})
-    >>> panel["a"] = rng.normal(size=240)
-    >>> panel["y"] = 2 * panel["a"] + 0.1 * rng.normal(size=240)
-    >>> fit = fit_spatial(panel, ring, outcome="y", x=["a"], model="sar", row_standardise=True)
-    >>> fit.terms, fit.correction, round(fit.estimates[0], 1), abs(fit.rho) < 0.05
-    (('a', 'rho'), 'transformation', 2.0, True)
+    >>> panel = panel.assign(a=a.ravel(), y=y.ravel())
+    >>> fit = fit_spatial(panel, graph_from_matrix(W, range(8)), outcome="y", x=["a"], model="sar")
+    >>> fit.to_frame()["estimate"].round(1).to_dict(), fit.correction
+    ({'a': 2.0, 'rho': 0.5}, 'transformation')
     """
     lagged = _check_options(outcome, x, model, durbin, cluster)
     data = balanced_panel(panel, [outcome, *x], unit=unit, time=time)
@@ -189,34 +196,41 @@ def fit_spatial(
     treatment = _correction(correction, chosen)
     W = _weights(w, data, model, row_standardise)
     sample = _sample(data, W, outcome, list(x), lagged, chosen, treatment)
-    spatial_filter = None if W is None or model == "pooled" else SpatialFilter(W)
-    if spatial_filter is not None and model != "slx":
-        estimate = fit_lag(sample, spatial_filter, clustered=cluster is not None)
-    else:
-        estimate = _least_squares(sample, cluster is not None)
     options = {
         "x": list(x),
         "durbin": lagged,
-        "standard_errors": estimate.errors,
         "row_standardised": W is not None and is_row_standardised(W),
     }
+    if W is not None and model in ("sar", "sdm"):
+        spatial_filter = SpatialFilter(W)
+        estimate = fit_lag(sample, spatial_filter, clustered=cluster is not None)
+        options |= {"determinant": spatial_filter.method, "rho_bounds": list(spatial_filter.bounds)}
+    else:
+        spatial_filter = None
+        estimate = _least_squares(sample, cluster is not None)
     notes = list(sample.notes)
     table = pd.DataFrame()
-    if spatial_filter is not None:
-        options |= {"determinant": spatial_filter.method, "rho_bounds": list(spatial_filter.bounds), "draws": draws,
-                    "seed": seed}  # fmt: skip
+    if W is not None and model != "pooled":
         table, rejected = decompose_effects(
-            estimate.terms, estimate.estimates, estimate.covariance, [name for name in x if name in estimate.terms],
-            spatial_filter, estimate.traces or spatial_filter.traces(0.0), draws=draws, seed=seed, df=estimate.df,
-        )  # fmt: skip
+            estimate.terms,
+            estimate.estimates,
+            estimate.covariance,
+            [name for name in x if name in estimate.terms],
+            estimate.traces or traces_at_zero(W),
+            spatial_filter,
+            draws=draws,
+            seed=seed,
+            df=estimate.df,
+        )
+        options |= {"draws": draws, "seed": seed}
         if rejected:
             notes.append(f"{rejected} of {draws} draws had rho outside its bounds and are left out of std_error_sim")
-        notes += _notes_on_weights(spatial_filter, sample, model, data.codes)
+        notes += _notes_on_weights(W, model, chosen, data.codes)
     return _result(sample, estimate, model, outcome, options, notes, table)
 
 
 def _check_options(
-    outcome: str, x: Sequence[str], model: str, durbin: Sequence[str] | str, cluster: str | None
+    outcome: str, x: Sequence[str], model: str, durbin: Sequence[str] | str | None, cluster: str | None
 ) -> list[str]:
     """Check names and choices; return the regressors whose lag enters."""
     require_choice(model, MODELS, "model")
@@ -228,10 +242,10 @@ def _check_options(
     if cluster not in (None, "city"):
         raise InputError(f"errors can be clustered by city, not by {cluster!r}")
     if model in ("sar", "pooled"):
-        if durbin != "all" and len(durbin):
+        if durbin:
             raise InputError(f"durbin names lags of x, which {model} has none of; use sdm or slx")
         return []
-    if durbin == "all":
+    if durbin is None or durbin in ("all", ["all"]):
         return list(x)
     unknown = [name for name in durbin if name not in x]
     if unknown:
@@ -300,7 +314,7 @@ def _sample(
         effects=effects,
         correction=correction,
         total=float(np.sum((y - y.mean()) ** 2)),
-        row_standardised=W is not None and is_row_standardised(W),
+        uneven=() if W is None else tuple(np.array(as_codes(data.codes))[uneven_rows(W)]),
         dropped=dropped,
         notes=tuple(f"{name} is dropped: {why}" for name, why in dropped.items()),
     )
@@ -324,7 +338,7 @@ def _least_squares(sample: Sample, clustered: bool) -> Estimate:
         nested = "city" in sample.effects
         other = {"none": 0, "city": 1, "year": sample.years, "city,year": sample.years}[sample.effects]
         covariance, factor = cov.clustered(sample.X, residuals, sample.cities, len(beta) + other)
-        errors = "clustered by city" + (", city effects not counted" if nested else "")
+        errors = f"clustered by city ({sample.cities})" + (", city effects not counted" if nested else "")
         clusters, df = sample.cities, float(sample.cities - 1)
     else:
         covariance, factor, clusters, df = cov.classical(sample.X, residuals, free), 1.0, None, float(free)
@@ -344,13 +358,13 @@ def _least_squares(sample: Sample, clustered: bool) -> Estimate:
     )
 
 
-def _notes_on_weights(spatial_filter: SpatialFilter, sample: Sample, model: Model, codes: pd.Index) -> list[str]:
+def _notes_on_weights(W: sparse.csr_array, model: Model, effects: Effects, codes: pd.Index) -> list[str]:
     notes = []
-    alone = np.flatnonzero(np.diff(spatial_filter.W.indptr) == 0)
+    alone = np.flatnonzero(np.diff(W.indptr) == 0)
     if len(alone):
         notes.append(f"{len(alone)} cities have no neighbour, their spatial lags are zero: {listed(codes[alone])}")
-    share = spatial_filter.W.nnz / (sample.cities * (sample.cities - 1))
-    if model in ("sar", "sdm") and "year" in sample.effects and share >= DENSE:
+    share = W.nnz / (len(codes) * (len(codes) - 1))
+    if model != "slx" and "year" in effects and share >= DENSE:
         notes.append(
             f"the weights are dense ({100 * share:.0f} % of all pairs): a spatial lag that is nearly the mean of the "
             "year is hardly told apart from year effects, and rho is estimated poorly; look at a cut-off or at k "
@@ -386,6 +400,7 @@ def _result(
         r2=r2,
         r2_within=1 - squares / float(about_effects @ about_effects),
         r2_adjusted=1 - (1 - r2) * (sample.n - 1) / (sample.n - sample.parameters),
+        errors=estimate.errors,
         options=options,
         dropped=sample.dropped,
         warnings=tuple(notes),

@@ -52,6 +52,11 @@ class Traces:
     column_sums: FloatArray
 
 
+def traces_at_zero(W: sparse.csr_array) -> Traces:
+    """Return the traces where rho is zero and G is W itself."""
+    return Traces(0.0, float((W * W.T).sum()), float((W * W).sum()), W.sum(axis=1), W.sum(axis=0))
+
+
 class SpatialFilter:
     """``S(rho) = I - rho W`` for one weights matrix.
 
@@ -109,7 +114,8 @@ class SpatialFilter:
     def log_determinant(self, rho: float) -> float:
         """Return ``ln |det(I - rho W)|``."""
         if self.method == "eigenvalues":
-            return float(np.sum(np.log(np.abs(1.0 - rho * self._eigenvalues))))
+            with np.errstate(divide="ignore"):  # minus infinity where S has no inverse
+                return float(np.sum(np.log(np.abs(1.0 - rho * self._eigenvalues))))
         lu = self._lu(rho)
         return float(np.sum(np.log(np.abs(lu.U.diagonal()))))  # the diagonal of L is one
 

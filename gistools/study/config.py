@@ -124,6 +124,7 @@ class TableConfig(_Part):
     code: str = "city_code"
     year: str = "year"
     encoding: str | None = None
+    codebook: str | None = None
 
 
 class PolicyConfig(_Part):
@@ -136,15 +137,18 @@ class PolicyConfig(_Part):
 
 
 class WeightsConfig(_Part):
-    """Spatial weights between cities."""
+    """Spatial weights between cities, row-standardised unless said otherwise."""
 
-    name: str
-    kind: Literal["contiguity", "knn", "inverse-distance"]
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    kind: Literal["contiguity", "knn", "inverse-distance", "economic-nested"]
     rook: bool = False
-    k: int = Field(4, ge=1)
-    exponent: float = Field(1.0, gt=0)
+    k: int | None = Field(None, ge=1)
+    exponent: float | None = Field(None, gt=0)
     cutoff_km: float | None = Field(None, gt=0)
+    gdp: str | None = None
+    before: int | None = None
     islands: Literal["error", "keep", "nearest"] = "nearest"
+    row_standardise: bool = True
 
 
 class MoranConfig(_Part):
@@ -165,9 +169,10 @@ class ModelConfig(_Part):
     durbin: tuple[str, ...] | Literal["all"] | None = None
     effects: tuple[Literal["city", "year"], ...] = ("city", "year")
     correction: Literal["none", "transformation", "bias"] | None = None
-    cluster: str | None = None
+    cluster: Literal["city"] | None = None
     years: Years | None = None
-    draws: int = Field(1000, ge=0)
+    draws: int = Field(2000, ge=0)
+    gaps: Literal["error", "drop"] = "error"
 
 
 class ReportConfig(_Part):
@@ -213,6 +218,7 @@ _PATHS = (
     ("form", "cbd_table"),
     ("parcels", "file"),
     ("yearbook", "file"),
+    ("yearbook", "codebook"),
     ("policy", "file"),
     ("out",),
     ("truth",),

@@ -9,7 +9,7 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
-from gistools.city.form import FormOptions, city_form
+from gistools.city.form import FormOptions, city_form, needs_base_year
 from gistools.errors import GistoolsError, InputError
 from gistools.io.atomic import require_writable
 from gistools.io.tables import read_table, require_table_extension, write_table
@@ -21,11 +21,13 @@ from gistools.study.years import YearFiles
 
 @dataclass
 class FormResult:
-    """What measuring gave: the panel, and the years that failed."""
+    """What measuring gave: the panel, national counts by year, hashes of the rasters, and the years that failed."""
 
     panel: pd.DataFrame
     grids: Grids
     taken_over: list[int]
+    counts: dict[int, dict[str, float]] = field(default_factory=dict)
+    hashes: dict[Path, str] = field(default_factory=dict)
     failures: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -43,10 +45,39 @@ class FormResult:
         }
 
 
+def open_form_grids(
+    lights: GridFiles | None, population: GridFiles | None, years: tuple[int, ...], options: FormOptions
+) -> Grids:
+    """Open and judge the grids of the years and of the base year, which may lie outside them.
+
+    Returns
+    -------
+    Grids
+        Years that cannot be used are among its problems.
+
+    Raises
+    ------
+    InputError
+        If no year can be used, or the base year cannot and the others need it.
+    """
+    base = options.base_year if options.base_year is not None else years[0]
+    leads = needs_base_year(options, lights=lights is not None, population=population is not None)
+    opened = sorted({*years, base}) if leads else years
+    grids = open_grids(lights, population, opened, min_light=options.min_light, how=options.align)
+    reason = next((problem for problem in grids.problems if problem.year == base), None)
+    if reason is not None and leads:
+        raise InputError(
+            f"the base year {base} cannot be used, and the other years need it: {reason.message}; mend it, or choose "
+            "another with --base-year"
+        )
+    if not set(years) & set(grids.years):  # the base year alone makes no panel
+        raise InputError(str(grids.problems[0]))
+    return grids
+
+
 def measure_form(
     boundaries: gpd.GeoDataFrame,
-    lights: GridFiles | None,
-    population: GridFiles | None,
+    grids: Grids,
     years: tuple[int, ...],
     options: FormOptions,
     *,
@@ -56,15 +87,16 @@ def measure_form(
     execution: Execution | None = None,
     progress: Progress | None = None,
 ) -> FormResult:
-    """Open and judge the grids, then measure the urban form of every city and year.
+    """Measure the urban form of every city and year of grids that were opened and judged.
 
     Parameters
     ----------
     boundaries : GeoDataFrame
         As :func:`gistools.io.vectors.read_boundaries` gives it.
-    lights, population : GridFiles or None
+    grids : Grids
+        As :func:`open_form_grids` gives them; years with a problem are set aside.
     years : tuple of int
-        Years of the panel; the base year may lie outside them.
+        Years of the panel.
     options : FormOptions
     cbd_table : Path, optional
         Known CBDs.
@@ -85,27 +117,26 @@ def measure_form(
         If nothing can be measured.
     """
     progress = progress or Progress(len(years), quiet=True)
-    base = options.base_year if options.base_year is not None else years[0]
-    wanted = sorted({*years, base})
-    progress.years = len(wanted)
-    grids = open_grids(lights, population, wanted, min_light=options.min_light, how=options.align)
     failures = [problem for problem in grids.problems if problem.year is not None]
-    bad = sorted({problem.year for problem in failures if problem.year is not None})
-    leads = options.threshold == "auto" or options.cbd_year == "base"
-    if base in bad and leads:
-        reason = next(problem for problem in failures if problem.year == base)
-        raise InputError(
-            f"the base year {base} cannot be used, and the other years need it: {reason.message}; mend it, or choose "
-            "another with --base-year"
-        )
     for problem in failures:
         progress.say(f"Set aside: {problem}")
+    bad = sorted({problem.year for problem in failures if problem.year is not None})
     grids.drop(bad)
+    progress.years = len(grids.years)
     notes = [*grids.notes, *check_boundaries(boundaries, grids)]
     cbds = None if cbd_table is None else read_table(cbd_table)
     store = None
     if years_folder is not None:
-        store = YearFiles(years_folder, boundaries, options, grids.files, reuse=reuse, cbds=cbds)
+        store = YearFiles(
+            years_folder,
+            boundaries,
+            options,
+            grids.files,
+            products=grids.products,
+            saturated=grids.saturated,
+            reuse=reuse,
+            cbds=cbds,
+        )
 
     def failed(year: int, error: GistoolsError) -> None:
         failures.append(Problem("year", str(error), year))
@@ -125,7 +156,15 @@ def measure_form(
         on_failure=failed,
     )
     progress.close()
-    return FormResult(panel, grids, store.taken_over if store else [], failures, notes)
+    return FormResult(
+        panel,
+        grids,
+        taken_over=store.taken_over if store else [],
+        counts=dict(panel.attrs.pop("counts")),
+        hashes=store.hashes if store else {},
+        failures=failures,
+        notes=notes,
+    )
 
 
 def write_form(result: FormResult, out: Path) -> None:

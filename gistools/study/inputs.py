@@ -62,6 +62,12 @@ class Grids:
         return sorted(({*self.lights} | {*self.population}) - bad)
 
     @property
+    def products(self) -> dict[int, list[Product]]:
+        """What the cells of each year were read as: lights, then population, where they are given."""
+        kinds = (self.light_products, self.population_products)
+        return {year: [kind[year] for kind in kinds if year in kind] for year in self.years}
+
+    @property
     def saturated(self) -> float | None:
         """Light at which the sensor saturates, where all years have one."""
         values = {product.saturated for product in self.light_products.values()}

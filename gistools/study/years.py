@@ -14,6 +14,8 @@ import pandas as pd
 import shapely
 
 from gistools.city.form import FormOptions, YearForm
+from gistools.errors import TableError
+from gistools.grid import Product
 from gistools.io.atomic import plain
 from gistools.io.rasters import file_hash
 from gistools.io.tables import read_table, write_table
@@ -42,6 +44,10 @@ class YearFiles:
     options : FormOptions
     files : mapping of year to list of (part, Path)
         Rasters of each year.
+    products : mapping of year to sequence of Product
+        What the cells of each year's rasters were read as.
+    saturated : float, optional
+        Light at which cells were counted as saturated.
     reuse : bool
         Take finished years over; otherwise each is measured and written anew.
     cbds : DataFrame, optional
@@ -55,16 +61,19 @@ class YearFiles:
         options: FormOptions,
         files: Mapping[int, Sequence[tuple[str, Path]]],
         *,
+        products: Mapping[int, Sequence[Product]],
+        saturated: float | None = None,
         reuse: bool = True,
         cbds: pd.DataFrame | None = None,
     ) -> None:
-        self.folder, self.files, self.reuse = folder, files, reuse
+        self.folder, self.files, self.products, self.reuse = folder, files, products, reuse
         # the base year and known CBDs act only through what is handed to each year
         measured_by = {key: value for key, value in asdict(options).items() if key != "base_year"}
         self.common = {
             "gistools": __version__,
             "boundaries": boundaries_hash(boundaries),
             "options": measured_by,
+            "saturated": saturated,
             "cbd_table": None if cbds is None else cbds.to_csv(index=False),
         }
         self.hashes: dict[Path, str] = {}
@@ -82,8 +91,10 @@ class YearFiles:
 
     def _key(self, year: int, given: Mapping[str, Any]) -> str:
         inputs = [(part, path.name, self.hash_of(path)) for part, path in self.files.get(year, ())]
+        read_as = [asdict(product) for product in self.products.get(year, ())]
         known = json.dumps(
-            plain({**self.common, "year": year, "inputs": inputs, "given": dict(given)}), sort_keys=True
+            plain({**self.common, "year": year, "inputs": inputs, "read_as": read_as, "given": dict(given)}),
+            sort_keys=True,
         )
         return hashlib.sha256(known.encode()).hexdigest()
 
@@ -92,11 +103,18 @@ class YearFiles:
         path = self.path(year)
         if not self.reuse or not path.is_file():
             return None
-        table = read_table(path)
+        try:
+            table = read_table(path)
+        except TableError:  # damaged: it is measured and written anew
+            return None
         kept = table.attrs.get("year_form", {})
         if kept.get("key") != self._key(year, given):
             return None
-        cbds = pd.DataFrame(kept["cbds"]).astype({"row": "int64", "col": "int64"})
+        cbds = pd.DataFrame(kept["cbds"])
+        # where no city has a CBD the columns hold nothing that tells their type
+        cbds = cbds.astype(
+            {"row": "int64", "col": "int64"} | dict.fromkeys(("cbd_lon", "cbd_lat", "cbd_light"), float)
+        )
         cbds.index = pd.Index(table["city_code"], name="city_code")
         threshold = float("nan") if kept["threshold"] is None else float(kept["threshold"])
         counts = {name: float("nan") if value is None else value for name, value in kept["counts"].items()}

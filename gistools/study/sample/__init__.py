@@ -205,7 +205,9 @@ def write_sample(
 
 
 def _clear(out: Path, overwrite: bool) -> None:
-    """Refuse a folder with content, or take an older sample out of it."""
+    """Refuse a file, or a folder with content; or take an older sample out of it."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out} is a file; name a folder that is new or empty")
     if out.is_dir() and any(out.iterdir()):
         if not overwrite:
             raise InputError(f"{out} is not empty; choose another folder, or write into it with --overwrite")

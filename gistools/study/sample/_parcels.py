@@ -188,7 +188,8 @@ def _write_rows(
         name, district = places.names[city[k]], places.districts[city[k]][draws["district"][k]]
         region = (places.provinces[city[k]], name, district)
         street = _STREETS[words[0, k] % len(_STREETS)] + _ROADS[words[1, k] % len(_ROADS)]
-        crossing = _STREETS[words[2, k] % len(_STREETS)] + _ROADS[words[3, k] % len(_ROADS)]
+        other = words[0, k] + 1 + words[2, k] % (len(_STREETS) - 1)
+        crossing = _STREETS[other % len(_STREETS)] + _ROADS[words[3, k] % len(_ROADS)]
         estate = _ESTATES[words[4, k] % len(_ESTATES)] + _ENDINGS[words[5, k] % len(_ENDINGS)]
         rows.append(
             {

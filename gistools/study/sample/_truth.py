@@ -79,7 +79,7 @@ def measure_country(
     """
     windows = ndimage.find_objects(labels + 1, max_label=cities)
     threshold = np.nan
-    cbds: list[dict[str, Any]] = []
+    cbds: list[_Cbd | None] = []
     measures: list[list[dict[str, Any]]] = []
     for year in population:
         with rasterio.open(population[year]) as file:
@@ -155,35 +155,40 @@ def _cut(
     return _CityYear(own, area, np.where(counts == nodata, np.nan, counts), mean, lon, lat)
 
 
-def _cbd(city: _CityYear) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Cbd:
+    """The CBD found in the base year: its cell in the city's window, and how many cells were as bright."""
+
+    cell: tuple[int, int]
+    lon: float
+    lat: float
+    ties: int
+
+
+def _cbd(city: _CityYear) -> _Cbd | None:
     """Brightest cell; of several, the largest 8-connected cluster, then the highest density, then the first."""
     light = np.where(city.own & np.isfinite(city.light), city.light, -np.inf)
     brightest = light.max(initial=-np.inf)
     if not brightest > 0:
-        return {"cbd_lon": np.nan, "cbd_lat": np.nan, "cbd_light": np.nan, "cbd_ties": 0}
+        return None
     tied = light == brightest
     clusters, count = ndimage.label(tied, structure=_EIGHT)
     sizes = ndimage.sum_labels(tied, clusters, np.arange(1, count + 1))
     largest = np.isin(clusters, 1 + np.flatnonzero(sizes == sizes.max()))
     density = np.where(largest & np.isfinite(city.density), city.density, -1.0)
     density[~largest] = -np.inf
-    cell = np.unravel_index(int(np.argmax(density)), density.shape)  # argmax: lowest row, then lowest column
-    return {
-        "cbd_lon": float(city.lon[cell]),
-        "cbd_lat": float(city.lat[cell]),
-        "cbd_light": float(brightest),
-        "cbd_ties": int(tied.sum()),
-    }
+    row, col = np.unravel_index(int(np.argmax(density)), density.shape)  # argmax: lowest row, then lowest column
+    cell = int(row), int(col)
+    return _Cbd(cell, float(city.lon[cell]), float(city.lat[cell]), int(tied.sum()))
 
 
-def _measure(city: _CityYear, cbd: Mapping[str, Any], threshold: float) -> dict[str, Any]:
+def _measure(city: _CityYear, cbd: _Cbd | None, threshold: float) -> dict[str, Any]:
     """All measures of one city and year."""
     own, area, density, urban = city.own, city.area, city.density, city.urban
     with_people = own & np.isfinite(city.people)
     with_light = own & np.isfinite(city.light)
     low, high = urban & (density < threshold), urban & (density >= threshold)
-    has_cbd = bool(np.isfinite(cbd["cbd_lon"]))
-    distance = _distance_km(city, cbd) if has_cbd else np.full(own.shape, np.nan)
+    distance = _distance_km(city, cbd) if cbd else np.full(own.shape, np.nan)
 
     def people_in(cells: NDArray[np.bool_]) -> float:
         return float(city.people[cells].sum())
@@ -211,22 +216,22 @@ def _measure(city: _CityYear, cbd: Mapping[str, Any], threshold: float) -> dict[
         "low_population": people_in(low),
         "high_population": people_in(high),
         "sprawl_index": _sprawl(area_of(low), area_of(high), people_in(low), people_in(high)),
-        "cbd_lon": cbd["cbd_lon"],
-        "cbd_lat": cbd["cbd_lat"],
-        "cbd_light": cbd["cbd_light"],
-        "cbd_ties": cbd["cbd_ties"],
-        "central_population": central_people if has_cbd else np.nan,
-        "central_density": central_people / area_of(central) if has_cbd else np.nan,
-        "suburban_share": 1 - central_people / population if has_cbd and population else np.nan,
+        "cbd_lon": cbd.lon if cbd else np.nan,
+        "cbd_lat": cbd.lat if cbd else np.nan,
+        "cbd_light": float(city.light[cbd.cell]) if cbd else np.nan,  # in this year
+        "cbd_ties": cbd.ties if cbd else 0,  # in the base year
+        "central_population": central_people if cbd else np.nan,
+        "central_density": central_people / area_of(central) if cbd else np.nan,
+        "suburban_share": 1 - central_people / population if cbd and population else np.nan,
         "density_cv": float(density[urban].std() / density[urban].mean()) if urban.any() else np.nan,
         **_gradient(distance[urban], density[urban]),
         **_patches(urban, area),
     }
 
 
-def _distance_km(city: _CityYear, cbd: Mapping[str, Any]) -> FloatArray:
+def _distance_km(city: _CityYear, cbd: _Cbd) -> FloatArray:
     """Geodesic distance from the CBD of the cells whose distance matters, NaN for the others: urban or near."""
-    lon, lat = cbd["cbd_lon"], cbd["cbd_lat"]
+    lon, lat = cbd.lon, cbd.lat
     box = RADIUS_KM / 100  # degrees of a great circle, more than the radius
     near = (np.abs(city.lat - lat) < box) & (np.abs(city.lon - lon) * np.cos(np.deg2rad(lat)) < box)
     cells = city.own & near | city.urban

@@ -198,6 +198,8 @@ def _table(
     )
     # a city the boundaries do not know: each year's median city under another code
     stranger = table[list(columns)].groupby(table["year"]).median().round(2).reset_index()
+    stranger["tertiary_share_pct"] = 100 - stranger["primary_share_pct"] - stranger["secondary_share_pct"]
+    stranger["ln_investment"] = np.log(stranger["fixed_investment_100m_yuan"]).round(6)
     stranger.insert(0, "city_code", places.unmatched[0])
     stranger.insert(1, "city_name", places.unmatched[1])
     return pd.concat([table, stranger], ignore_index=True)

@@ -1,0 +1,59 @@
+"""``gistools parcels``: land transactions and their distance to the CBD."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gistools.cli.common import FILE, verb
+
+if TYPE_CHECKING:
+    from gistools.study.parcels import ParcelResult
+
+
+@click.group()
+def parcels() -> None:
+    """Land transactions and their distance to the CBD."""
+
+
+@parcels.command()
+@click.argument("table", type=FILE)
+@click.option("--cbds", required=True, type=FILE, help="A panel or table with city_code, cbd_lon, cbd_lat.")
+@click.option("--boundaries", type=FILE, help="City polygons, to find the city of each parcel.")
+@click.option("--code", default="city_code", show_default=True, help="The polygons' column of city codes.")
+@click.option("--lon", help="The parcels' column of longitudes (WGS 84).")
+@click.option("--lat", help="The parcels' column of latitudes (WGS 84).")
+@click.option("--encoding", help="Of a CSV file that is neither UTF-8 nor GB18030.")
+@click.option(
+    "--out", required=True, type=FILE, help="Parcels with city_code, distance_km, status; any table format."
+)
+@verb
+def distance(
+    table: Path,
+    cbds: Path,
+    boundaries: Path | None,
+    code: str,
+    lon: str | None,
+    lat: str | None,
+    encoding: str | None,
+    out: Path,
+) -> ParcelResult:
+    """Geodesic distance of each parcel of TABLE to the CBD of its own city, km."""
+    from gistools.io.tables import read_table
+    from gistools.io.vectors import read_boundaries
+    from gistools.study.form import require_output
+    from gistools.study.parcels import measure_distance, read_parcels, write_parcels
+
+    require_output(out)
+    named = {header: name for header, name in ((lon, "lon"), (lat, "lat")) if header}
+    result = measure_distance(
+        read_parcels(table, encoding=encoding, columns=named),
+        read_table(cbds),
+        read_boundaries(boundaries, code=code) if boundaries else None,
+    )
+    write_parcels(result, out)
+    click.echo(f"{len(result.parcels)} parcels written to {out}")
+    click.echo(result.funnel.to_string(index=False))
+    return result

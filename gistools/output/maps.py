@@ -1,0 +1,526 @@
+"""Maps: a measure of all cities, one city's lights, density and urban mask, and its years side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import shapely
+from matplotlib import patheffects
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from pyproj import Transformer
+
+from gistools.city.urban import HIGH, LOW, NOT_URBAN
+from gistools.errors import BoundaryError, GridError, InputError
+from gistools.grid import WGS84, Grid, Window, grid_of
+from gistools.output._fonts import city_labels, drawable
+from gistools.output._geography import (
+    equal_area_crs,
+    line_paths,
+    polygon_path,
+    project,
+    province_outlines,
+    require_cities,
+    scale_bar,
+    to_projection,
+    values_by_city,
+)
+from gistools.output._interactive import interactive_map
+from gistools.output._numbers import SCHEMES, Classes, Scheme, classify
+from gistools.output._style import GREY, INK, MISSING_HATCH, bare, figure_png, finish, ramp, style
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+    from numpy.typing import NDArray
+
+__all__ = [
+    "SCHEMES",
+    "Scheme",
+    "figure_png",
+    "interactive_map",
+    "plot_choropleth",
+    "plot_city",
+    "plot_city_years",
+]
+
+# Not urban, low and high density: told apart by the colour-blind and in grey.
+CLASS_COLOURS = ("#f3f1ec", "#f2b45a", "#7a1f5c")
+CLASS_NAMES = ("not urban", "urban, low density", "urban, high density")
+_OUTLINE = "#ffffff"
+_CBD = {"marker": "*", "color": "#00a0d6", "markeredgecolor": "black", "markeredgewidth": 0.7, "linestyle": "none"}
+_MAP_VERTICES = 60_000
+
+
+def plot_choropleth(
+    cities: gpd.GeoDataFrame,
+    values: pd.Series | pd.DataFrame,
+    *,
+    title: str,
+    unit: str = "",
+    scheme: Scheme = "quantiles",
+    k: int = 5,
+    breaks: Sequence[float] | None = None,
+    labels: bool = False,
+    palette: str = "YlGnBu",
+) -> Figure:
+    """Draw a measure of every city as a map of coloured classes.
+
+    Parameters
+    ----------
+    cities : GeoDataFrame
+        ``city_code``, polygons with a CRS; ``province`` for outlines; ``city_name``, ``city_name_en`` for labels.
+    values : Series or DataFrame
+        Indexed by ``city_code``. The columns of a DataFrame become panels that share one set of classes, so that
+        years can be compared; their names become the panels' titles.
+    title : str
+    unit : str
+        Heads the legend.
+    scheme : {"quantiles", "equal-interval", "natural-breaks"}
+    k : int
+        Classes, 2 to 9.
+    breaks : sequence of float, optional
+        Edges between classes instead of a scheme.
+    labels : bool
+        Write the names of cities where there is room, the largest polygons first.
+    palette : str
+        A colour map of Matplotlib's.
+
+    Returns
+    -------
+    Figure
+        In Lambert's azimuthal equal-area projection about the country. The legend counts the cities of each class,
+        by panel; cities without a value are hatched and counted.
+
+    Raises
+    ------
+    InputError
+        If no city has a value, or a value has no city.
+
+    Examples
+    --------
+    >>> cells = shapely.box([100, 101], [30, 30], [101, 102], [31, 31])
+    >>> cities = gpd.GeoDataFrame({"city_code": ["1", "2"]}, geometry=cells, crs=4326)
+    >>> figure = plot_choropleth(cities, pd.Series({"1": 0.3, "2": 0.6}), title="Sprawl index", unit="0 to 1")
+    >>> [text.get_text() for text in figure.legends[0].get_texts()]
+    ['0.300 (1)', '0.600 (1)']
+    """
+    require_cities(cities)
+    table = values_by_city(cities, values)
+    classes = classify(table.to_numpy(), scheme=scheme, k=k, breaks=breaks)
+    ground, _ = project(cities, vertices=_MAP_VERTICES)
+    west, south, east, north = ground.total_bounds
+    aspect = (north - south) / (east - west)
+    panels = len(table.columns)
+    across = min(panels, 2 if aspect < 1.6 else 3)
+    down = -(-panels // across)
+    width = 7.2 if panels == 1 else 10.5
+    height = down * (width / across * min(aspect, 1.5) + 0.35) + 1.0
+    with style():
+        figure = Figure(figsize=(width, height))
+        grid = figure.subplots(down, across, squeeze=False)
+        paths = [polygon_path(geometry) for geometry in ground.geometry]
+        provinces = line_paths(province_outlines(ground))
+        colours = ramp(len(classes), palette)
+        for axes, column in zip(grid.flat, table.columns, strict=False):
+            found = classes.of(table[column].to_numpy())
+            _draw_polygons(axes, paths, found, colours)
+            axes.add_collection(LineCollection(provinces, colors="#444444", linewidths=0.9, zorder=4))
+            _frame(axes, (west, south, east, north))
+            if panels > 1:
+                axes.set_title(drawable(column), fontsize=10)
+        for axes in grid.flat[panels:]:
+            axes.set_visible(False)
+        if labels:
+            _label_cities(figure, grid.flat[0], ground)
+        counts = [classes.of(table[column].to_numpy()) for column in table.columns]
+        _class_legend(figure, classes, counts, colours, drawable(unit))
+        figure.suptitle(drawable(title), x=0.01, ha="left")
+        return finish(figure)
+
+
+def _draw_polygons(axes: Axes, paths: Sequence[Any], found: NDArray[np.intp], colours: Sequence[str]) -> None:
+    width = 0.5 if len(paths) < 120 else 0.25
+    for k, colour in enumerate(colours):
+        chosen = [paths[i] for i in np.flatnonzero(found == k).tolist()]
+        axes.add_collection(PathCollection(chosen, facecolors=colour, edgecolors="white", linewidths=width, zorder=2))
+    without = [paths[i] for i in np.flatnonzero(found < 0).tolist()]
+    axes.add_collection(
+        PathCollection(
+            without, facecolors="#f4f4f4", edgecolors="#9a9a9a", hatch=MISSING_HATCH, linewidths=width, zorder=1
+        )
+    )
+
+
+def _frame(axes: Axes, bounds: tuple[float, float, float, float]) -> None:
+    """Set the limits of a map and put its scale bar below it."""
+    west, south, east, north = bounds
+    width, height = east - west, north - south
+    bar = 0.07 * max(height, 0.5 * width)
+    axes.set_xlim(west - 0.01 * width, east + 0.01 * width)
+    axes.set_ylim(south - bar, north + 0.01 * height)
+    bare(axes)
+    scale_bar(axes, width, left=west, bottom=south - 0.92 * bar)
+
+
+def _class_legend(
+    figure: Figure, classes: Classes, counts: Sequence[NDArray[np.intp]], colours: Sequence[str], unit: str
+) -> None:
+    """Name the classes with the cities in each, by panel."""
+
+    def named(label: str, k: int) -> str:
+        return f"{label} ({' | '.join(str(int((found == k).sum())) for found in counts)})"
+
+    handles = [
+        Patch(facecolor=colour, edgecolor="#bbbbbb", linewidth=0.4, label=named(label, k))
+        for k, (colour, label) in enumerate(zip(colours, classes.labels(), strict=True))
+    ]
+    if any((found < 0).any() for found in counts):
+        handles.append(
+            Patch(facecolor="#f4f4f4", edgecolor="#9a9a9a", hatch=MISSING_HATCH, label=named("no value", -1))
+        )
+    figure.legend(
+        handles=handles,
+        loc="outside lower left",
+        ncols=min(len(handles), 3 if len(counts) == 1 else 6),
+        title=f"{unit} (number of cities)" if unit else "(number of cities)",
+        alignment="left",
+        title_fontsize=8.5,
+        handlelength=1.6,
+        handleheight=1.0,
+        columnspacing=1.4,
+    )
+
+
+def _label_cities(figure: Figure, axes: Axes, ground: gpd.GeoDataFrame) -> None:
+    """Write names where there is room; the largest polygons come first."""
+    names = city_labels(ground)
+    figure.draw_without_rendering()
+    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else None
+    points = shapely.get_coordinates(shapely.point_on_surface(np.asarray(ground.geometry.array)))
+    taken: list[Any] = []
+    halo = [patheffects.withStroke(linewidth=1.8, foreground="white")]
+    order = np.argsort(-shapely.area(np.asarray(ground.geometry.array)), kind="stable")
+    for i in order:
+        name = names[str(ground["city_code"].iloc[i])]
+        text = axes.text(
+            points[i, 0],
+            points[i, 1],
+            name,
+            ha="center",
+            va="center",
+            fontsize=6.5,
+            color="#333333",
+            path_effects=halo,
+            zorder=6,
+        )
+        box = text.get_window_extent(renderer)
+        if any(box.overlaps(other) for other in taken):
+            text.remove()
+        else:
+            taken.append(box)
+
+
+class _CityGround:
+    """A city's own projection (km about its middle) and its boundary and CBD in it."""
+
+    def __init__(self, boundary: Any, cbd: Any, grid: Grid) -> None:
+        outline = _lonlat_geometry(boundary)
+        corners = np.array(grid.bounds)
+        lon, lat = grid.to_wgs84(corners[[0, 2]], corners[[1, 3]])
+        if outline is not None:
+            points = shapely.get_coordinates(outline)
+            lon, lat = points[:, 0], points[:, 1]
+        self.crs = equal_area_crs(lon, lat)
+        self.outline: list[NDArray] = []
+        self.polygon: shapely.Geometry | None = None
+        if outline is not None:
+            self.polygon = shapely.transform(
+                outline, lambda xy: np.stack(to_projection(self.crs, xy[:, 0], xy[:, 1]), axis=1) / 1000
+            )
+            self.outline = line_paths([shapely.boundary(self.polygon)])
+        self.cbd = None
+        point = _point(cbd)
+        if point is not None:
+            x, y = to_projection(self.crs, *point)
+            self.cbd = (float(x) / 1000, float(y) / 1000)
+
+    def mesh(self, grid: Grid) -> tuple[NDArray, NDArray]:
+        """Corners of the cells of a grid in this projection, km; shape (rows + 1, cols + 1)."""
+        x = grid.transform.c + np.arange(grid.width + 1) * grid.transform.a
+        y = grid.transform.f + np.arange(grid.height + 1) * grid.transform.e
+        transformer = Transformer.from_crs(grid.crs, self.crs, always_xy=True)
+        east, north = transformer.transform(*np.meshgrid(x, y))
+        return np.asarray(east) / 1000, np.asarray(north) / 1000
+
+    def bounds(self, grid: Grid) -> tuple[float, float, float, float]:
+        """What a map shows: the city and a margin, or the whole grid without a boundary."""
+        x, y = self.mesh(grid)
+        box = (float(x.min()), float(y.min()), float(x.max()), float(y.max()))
+        if self.polygon is None:
+            return box
+        west, south, east, north = shapely.bounds(self.polygon)
+        margin = 0.04 * max(east - west, north - south)
+        return (
+            max(box[0], west - margin),
+            max(box[1], south - margin),
+            min(box[2], east + margin),
+            min(box[3], north + margin),
+        )
+
+
+def _lonlat_geometry(boundary: Any) -> shapely.Geometry | None:
+    """Return a boundary in WGS 84: a GeoDataFrame or GeoSeries of any CRS, or a geometry in degrees."""
+    if boundary is None:
+        return None
+    if isinstance(boundary, (gpd.GeoDataFrame, gpd.GeoSeries)):
+        if boundary.crs is None:
+            raise InputError("the boundary has no CRS; set it with boundary.set_crs('EPSG:4326')")
+        return shapely.union_all(np.asarray(boundary.to_crs(WGS84).geometry.array))
+    if not isinstance(boundary, shapely.Geometry):
+        raise BoundaryError(
+            f"the boundary is a {type(boundary).__name__}; give a GeoDataFrame or a polygon in degrees"
+        )
+    return boundary
+
+
+def _point(cbd: Any) -> tuple[float, float] | None:
+    """Return longitude and latitude of a CBD, or None where there is none."""
+    if cbd is None:
+        return None
+    if isinstance(cbd, (pd.Series, Mapping)):
+        cbd = (cbd["cbd_lon"], cbd["cbd_lat"])
+    lon, lat = (float(value) for value in cbd)
+    return (lon, lat) if np.isfinite(lon) and np.isfinite(lat) else None
+
+
+def _layers(clip: xr.Dataset) -> tuple[dict[str, NDArray], Grid]:
+    """Values of a clip's layers, and their lattice."""
+    lacking = [name for name in ("lights", "density", "density_class") if name not in clip]
+    if lacking:
+        raise GridError(f"the clip has no layer {lacking[0]!r}; it needs lights, density and density_class")
+    grid = grid_of(clip["density_class"])
+    values = {name: np.asarray(clip[name].values, np.float64) for name in ("lights", "density", "density_class")}
+    for name, layer in values.items():
+        if layer.shape != grid.shape:
+            raise GridError(f"the layer {name!r} has shape {layer.shape}, but density_class has {grid.shape}")
+    return values, grid
+
+
+def plot_city(clip: xr.Dataset, *, boundary: Any = None, cbd: Any = None, title: str) -> Figure:
+    """Draw a city: its lights, its population density, and its urban mask by density class.
+
+    Parameters
+    ----------
+    clip : Dataset, dims (y, x)
+        ``lights``, ``density`` (persons per km2) and ``density_class`` (0, 1, 2) on one lattice with a CRS, as
+        rioxarray keeps it; NaN where there is no data.
+    boundary : GeoDataFrame, GeoSeries or polygon, optional
+        Of the city; a polygon in degrees. What lies outside is veiled.
+    cbd : (lon, lat), or a row with ``cbd_lon`` and ``cbd_lat``, optional
+    title : str
+
+    Returns
+    -------
+    Figure
+        Three panels in an equal-area projection about the city, each with a scale bar; cells keep their true
+        shape, nothing is resampled.
+
+    Raises
+    ------
+    GridError
+        If a layer lacks or the layers differ in shape.
+    """
+    layers, grid = _layers(clip)
+    ground = _CityGround(boundary, cbd, grid)
+    west, south, east, north = ground.bounds(grid)
+    aspect = min(max((north - south) / (east - west), 0.45), 1.6)
+    with style():
+        figure = Figure(figsize=(11.0, 3.3 * aspect + 1.5))
+        left, middle, right = figure.subplots(1, 3)
+        unit = drawable(clip["lights"].attrs.get("units", ""))
+        lights = layers["lights"]
+        most = float(np.nanmax(lights)) if np.isfinite(lights).any() else 1.0
+        drawn = _draw_cells(left, ground, grid, lights, "inferno", Normalize(0, max(most, 1e-9)))
+        _colour_bar(figure, left, drawn, unit or "light")
+        left.set_title("Lights")
+
+        density = np.where(layers["density"] > 0, layers["density"], np.nan)
+        top = max(float(np.nanmax(density)) if np.isfinite(density).any() else 10.0, 10.0)
+        drawn = _draw_cells(middle, ground, grid, density, "YlGnBu", LogNorm(1.0, top), below="#ffffff")
+        _colour_bar(figure, middle, drawn, "persons per km2, log scale", log_top=top)
+        middle.set_title("Population density")
+
+        classes = layers["density_class"]
+        _draw_classes(right, ground, grid, classes)
+        right.set_title("Urban mask")
+        low, high = _urban_area(classes, grid, ground)
+        figure.legend(
+            handles=_class_handles(
+                [CLASS_NAMES[0], f"low density, {low:,.0f} km2", f"high density, {high:,.0f} km2"], ground
+            ),
+            loc="outside lower right",
+            ncols=4,
+            columnspacing=1.2,
+            handlelength=1.4,
+        )
+        for axes in (left, middle, right):
+            dark = axes is left
+            _finish_city(axes, ground, (west, south, east, north), outline=_OUTLINE if dark else INK, veil=not dark)
+        figure.suptitle(drawable(title), x=0.01, ha="left")
+        return finish(figure)
+
+
+def plot_city_years(clips: Mapping[int, xr.Dataset], *, boundary: Any = None, cbd: Any = None, title: str) -> Figure:
+    """Draw a city's urban mask by density class, one small map a year.
+
+    Parameters
+    ----------
+    clips : mapping of year to Dataset
+        As in :func:`plot_city`.
+    boundary : GeoDataFrame, GeoSeries or polygon, optional
+    cbd : (lon, lat), a row, or a mapping of year to either, optional
+    title : str
+
+    Returns
+    -------
+    Figure
+        Each map is headed by its year and the urban area inside the boundary.
+
+    Raises
+    ------
+    InputError
+        If there is no clip.
+    """
+    if not clips:
+        raise InputError("there is no clip to draw; give at least one year")
+    years = sorted(clips)
+    first, grid = _layers(clips[years[0]])
+    del first
+    frame = _CityGround(boundary, None, grid)
+    bounds = frame.bounds(grid)
+    aspect = min(max((bounds[3] - bounds[1]) / (bounds[2] - bounds[0]), 0.45), 1.6)
+    across = min(len(years), 4)
+    down = -(-len(years) // across)
+    with style():
+        figure = Figure(figsize=(max(2.6 * across, 5.2), down * (2.5 * aspect + 0.4) + 0.8))
+        grid_of_axes = figure.subplots(down, across, squeeze=False)
+        has_cbd = False
+        for axes, year in zip(grid_of_axes.flat, years, strict=False):
+            layers, grid = _layers(clips[year])
+            of_year = cbd[year] if isinstance(cbd, Mapping) and year in cbd else cbd
+            ground = _CityGround(boundary, None if _is_by_year(of_year) else of_year, grid)
+            has_cbd |= ground.cbd is not None
+            _draw_classes(axes, ground, grid, layers["density_class"])
+            _finish_city(axes, ground, bounds, outline=INK, veil=True)
+            area = sum(_urban_area(layers["density_class"], grid, ground))
+            axes.set_title(f"{year}: {area:,.0f} km2 urban", fontsize=9.5)
+        for axes in grid_of_axes.flat[len(years) :]:
+            axes.set_visible(False)
+        figure.legend(
+            handles=_class_handles(CLASS_NAMES, ground if has_cbd else frame),
+            loc="outside lower left",
+            ncols=4,
+            columnspacing=1.2,
+            handlelength=1.4,
+        )
+        figure.suptitle(drawable(title), x=0.01, ha="left")
+        return finish(figure)
+
+
+def _is_by_year(cbd: Any) -> bool:
+    return isinstance(cbd, Mapping) and "cbd_lon" not in cbd
+
+
+def _draw_cells(
+    axes: Axes,
+    ground: _CityGround,
+    grid: Grid,
+    values: NDArray,
+    palette: str,
+    norm: Normalize,
+    below: str = "#d9d9d9",
+) -> QuadMesh:
+    x, y = ground.mesh(grid)
+    axes.set_facecolor(below)
+    return axes.pcolormesh(x, y, np.ma.masked_invalid(values), cmap=palette, norm=norm, zorder=1)
+
+
+def _draw_classes(axes: Axes, ground: _CityGround, grid: Grid, classes: NDArray) -> None:
+    norm = BoundaryNorm([NOT_URBAN - 0.5, LOW - 0.5, HIGH - 0.5, HIGH + 0.5], 3)
+    x, y = ground.mesh(grid)
+    axes.set_facecolor("#d9d9d9")
+    axes.pcolormesh(x, y, np.ma.masked_invalid(classes), cmap=ListedColormap(CLASS_COLOURS), norm=norm, zorder=1)
+
+
+def _urban_area(classes: NDArray, grid: Grid, ground: _CityGround) -> tuple[float, float]:
+    """Area of low and high cells whose centre lies in the boundary, km2."""
+    inside = np.ones(grid.shape, bool)
+    if ground.polygon is not None:
+        x, y = ground.mesh(grid)
+        # the middle of the four corners is the centre, to a part in millions of a cell
+        centre = [0.25 * (v[:-1, :-1] + v[1:, :-1] + v[:-1, 1:] + v[1:, 1:]) for v in (x, y)]
+        inside = shapely.contains_xy(ground.polygon, *centre)
+    area = np.broadcast_to(grid.cell_area_km2(Window(0, grid.height, 0, grid.width)), grid.shape)
+    return float(area[inside & (classes == LOW)].sum()), float(area[inside & (classes == HIGH)].sum())
+
+
+def _class_handles(names: Sequence[str], ground: _CityGround) -> list[Any]:
+    handles: list[Any] = [
+        Patch(facecolor=colour, edgecolor=GREY, linewidth=0.4, label=name)
+        for colour, name in zip(CLASS_COLOURS, names, strict=True)
+    ]
+    if ground.cbd is not None:
+        handles.append(Line2D([], [], markersize=10, label="CBD", **_CBD))  # type: ignore[arg-type]
+    return handles
+
+
+def _colour_bar(figure: Figure, axes: Axes, drawn: QuadMesh, label: str, log_top: float | None = None) -> None:
+    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.85, aspect=28, pad=0.03)
+    bar.outline.set_linewidth(0.4)
+    if log_top is not None:
+        ticks = [10.0**power for power in range(int(np.floor(np.log10(log_top))) + 1)]
+        bar.set_ticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])
+        bar.minorticks_off()
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+
+
+def _finish_city(
+    axes: Axes, ground: _CityGround, bounds: tuple[float, float, float, float], *, outline: str, veil: bool
+) -> None:
+    """Veil what lies outside the boundary, draw boundary and CBD, set the frame."""
+    west, south, east, north = bounds
+    if ground.polygon is not None:
+        reach = max(east - west, north - south)
+        outside = shapely.difference(
+            shapely.box(west - reach, south - reach, east + reach, north + reach), shapely.make_valid(ground.polygon)
+        )
+        axes.add_collection(
+            PathCollection(
+                [polygon_path(outside)],
+                facecolors="white" if veil else "black",
+                alpha=0.6 if veil else 0.45,
+                linewidths=0,
+                zorder=3,
+            )
+        )
+        axes.add_collection(LineCollection(ground.outline, colors=outline, linewidths=1.0, zorder=4))
+    if ground.cbd is not None:
+        axes.plot(*ground.cbd, markersize=11, zorder=8, **_CBD)  # type: ignore[arg-type]
+    width, height = east - west, north - south
+    bar = 0.09 * max(width, height)
+    axes.set_xlim(west, east)
+    axes.set_ylim(south - bar, north)
+    bare(axes)
+    # the strip below the map carries the scale bar on white
+    axes.add_patch(Rectangle((west, south - bar), width, bar, facecolor="white", edgecolor="none", zorder=7))
+    scale_bar(axes, width, left=west + 0.01 * width, bottom=south - 0.85 * bar, unit_m=1000.0)

@@ -1,0 +1,1 @@
+"""Land transactions: their columns, their city, and their distance to its CBD."""

@@ -1,0 +1,193 @@
+"""Where parcels lie: the city that holds each, and its geodesic distance to that city's CBD."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import shapely
+from pyproj import Transformer
+
+from gistools.checks import listed, require_columns
+from gistools.errors import TableError
+from gistools.grid import WGS84, geodesic_km, same_crs
+from gistools.parcels.records import as_numbers
+
+if TYPE_CHECKING:
+    import geopandas as gpd
+
+LOCATED = "located"
+NO_COORDINATES = "no coordinates"
+IMPOSSIBLE = "impossible coordinates"
+OUTSIDE = "outside every city"
+NO_CBD = "its city has no CBD"
+UNKNOWN_CITY = "its city is not among the CBDs"
+
+STATUSES = (LOCATED, NO_COORDINATES, IMPOSSIBLE, OUTSIDE, UNKNOWN_CITY, NO_CBD)
+
+
+def locate_parcels(parcels: pd.DataFrame, boundaries: gpd.GeoDataFrame) -> pd.DataFrame:
+    """Find the city that holds each parcel.
+
+    Parameters
+    ----------
+    parcels : DataFrame
+        ``lon``, ``lat`` (degrees, WGS 84), numbers or text.
+    boundaries : GeoDataFrame
+        ``city_code`` and polygons, any CRS. A point on a shared border goes to the first city of the file.
+
+    Returns
+    -------
+    DataFrame
+        A copy with ``lon`` and ``lat`` as numbers, ``city_code`` and ``status``; no row is dropped.
+
+    Raises
+    ------
+    TableError
+        If the coordinates' columns lack, or all coordinates look like projected ones.
+
+    Examples
+    --------
+    >>> import geopandas as gpd
+    >>> city = gpd.GeoDataFrame({"city_code": ["420100"]}, geometry=[shapely.box(114, 30, 115, 31)], crs=4326)
+    >>> parcels = pd.DataFrame({"lon": ["114.3", "", "120"], "lat": ["30.6", "30.1", "30"]})
+    >>> locate_parcels(parcels, city)[["city_code", "status"]].values.tolist()
+    [['420100', 'located'], [nan, 'no coordinates'], [nan, 'outside every city']]
+    """
+    require_columns(parcels, ["lon", "lat"], "the parcel table")
+    lon, lat = as_numbers(parcels["lon"]), as_numbers(parcels["lat"])
+    known = np.isfinite(lon) & np.isfinite(lat)
+    possible = known & (np.abs(lon) <= 180) & (np.abs(lat) <= 90) & ~((lon == 0) & (lat == 0))
+    if known.any() and not possible.any():
+        raise TableError(
+            f"lon and lat of the parcel table run to {np.nanmax(np.abs(lon)):.0f} and "
+            f"{np.nanmax(np.abs(lat)):.0f}: they "
+            "are not degrees of longitude and latitude (WGS 84); convert them first"
+        )
+    points = shapely.points(lon[possible], lat[possible])
+    if not same_crs(boundaries.crs, WGS84):
+        move = Transformer.from_crs(WGS84, boundaries.crs, always_xy=True)
+        points = shapely.points(*move.transform(lon[possible], lat[possible]))
+    point, polygon = shapely.STRtree(boundaries.geometry.array).query(points, predicate="intersects")
+    first = np.full(len(points), -1)
+    order = np.lexsort((-polygon, point))  # the first of the file is written last
+    first[point[order]] = polygon[order]
+    city = np.full(len(parcels), -1)
+    city[possible] = first
+    codes = boundaries["city_code"].astype(str).to_numpy(object)
+    status = np.select([~known, ~possible, city < 0], [NO_COORDINATES, IMPOSSIBLE, OUTSIDE], LOCATED)
+    return parcels.assign(
+        lon=lon,
+        lat=lat,
+        city_code=pd.Series(np.where(city >= 0, codes[city], None), index=parcels.index).astype("str"),
+        status=status,
+    )
+
+
+def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
+    """Geodesic distance of each parcel to the CBD of its own city.
+
+    Parameters
+    ----------
+    parcels : DataFrame
+        ``lon``, ``lat`` (degrees, WGS 84) and ``city_code``; as :func:`locate_parcels` gives it.
+    cbds : DataFrame
+        ``city_code``, ``cbd_lon``, ``cbd_lat``: a table of CBDs or a panel. Where a city's CBD moves from year to
+        year, the parcels need a column ``year``.
+
+    Returns
+    -------
+    DataFrame
+        A copy with ``distance_km`` (missing where it cannot be measured) and ``status`` (why); no row is dropped.
+
+    Raises
+    ------
+    TableError
+        If columns lack, or CBDs move and the parcels have no year.
+
+    Examples
+    --------
+    >>> parcels = pd.DataFrame({"city_code": ["a", "b"], "lon": [114.31, 114.0], "lat": [30.5, 30.5]})
+    >>> cbds = pd.DataFrame({"city_code": ["a"], "cbd_lon": [114.30], "cbd_lat": [30.5]})
+    >>> distance_to_cbd(parcels, cbds)[["distance_km", "status"]].round(3).values.tolist()
+    [[0.96, 'located'], [nan, 'its city is not among the CBDs']]
+    """
+    require_columns(parcels, ["lon", "lat", "city_code"], "the parcel table")
+    require_columns(cbds, ["city_code", "cbd_lon", "cbd_lat"], "the table of CBDs")
+    keys = ["city_code"]
+    places = cbds[["city_code", "cbd_lon", "cbd_lat"]].drop_duplicates()
+    if places["city_code"].duplicated().any():
+        moving = places.loc[places["city_code"].duplicated(), "city_code"].unique()
+        if "year" not in cbds.columns or "year" not in parcels.columns:
+            raise TableError(
+                f"the CBD of city {listed(moving)} has more than one place; give one CBD a city, or a panel and "
+                "parcels that both have a column 'year'"
+            )
+        keys = ["city_code", "year"]
+        places = cbds[[*keys, "cbd_lon", "cbd_lat"]].drop_duplicates()
+    left = parcels[keys].copy()
+    left["city_code"] = left["city_code"].astype("str")
+    places = places.assign(city_code=places["city_code"].astype("str"))
+    found = left.merge(places, on=keys, how="left", indicator=True)
+    lon, lat = as_numbers(parcels["lon"]), as_numbers(parcels["lat"])
+    distance = geodesic_km(lon, lat, found["cbd_lon"].to_numpy(np.float64), found["cbd_lat"].to_numpy(np.float64))
+    unknown = (found["_merge"] == "left_only").to_numpy()
+    # PROJ gives no NaN for infinite coordinates
+    distance = np.where(np.isfinite(lon) & np.isfinite(lat), distance, np.nan)
+    before = parcels["status"] if "status" in parcels else pd.Series(LOCATED, index=parcels.index)
+    ok = (before == LOCATED).to_numpy()
+    missing_cbd = found["cbd_lon"].isna().to_numpy()
+    status = np.select(
+        [ok & unknown, ok & missing_cbd, ok & np.isnan(distance)],
+        [UNKNOWN_CITY, NO_CBD, NO_COORDINATES],
+        before.to_numpy(object),
+    )
+    return parcels.assign(distance_km=np.where(ok, distance, np.nan), status=status)
+
+
+def parcels_by_city_year(parcels: pd.DataFrame) -> pd.DataFrame:
+    """Parcels of each city and year: how many, and how far from the CBD they lie on average.
+
+    Parameters
+    ----------
+    parcels : DataFrame
+        ``city_code``, ``year``, ``distance_km``, ``status``.
+
+    Returns
+    -------
+    DataFrame
+        ``city_code``, ``year``, ``parcels`` (located ones), ``parcel_distance_km`` (their mean distance).
+    """
+    located = parcels[(parcels["status"] == LOCATED) & parcels["year"].notna()]
+    grouped = located.groupby(["city_code", "year"])["distance_km"].agg(parcels="size", parcel_distance_km="mean")
+    return grouped.reset_index().astype({"year": "int64"})
+
+
+def funnel(parcels: pd.DataFrame) -> pd.DataFrame:
+    """How many records each reason set aside.
+
+    Parameters
+    ----------
+    parcels : DataFrame
+        With ``status``.
+
+    Returns
+    -------
+    DataFrame
+        ``step``, ``removed``, ``kept``, ``reason``, from all records to those with a distance.
+    """
+    counts = parcels["status"].value_counts()
+    left = len(parcels)
+    rows = [{"step": "records", "removed": 0, "kept": left, "reason": ""}]
+    steps = (
+        ("with coordinates", (NO_COORDINATES, IMPOSSIBLE)),
+        ("inside a city", (OUTSIDE,)),
+        ("distance to the CBD", (UNKNOWN_CITY, NO_CBD)),
+    )
+    for step, reasons in steps:
+        removed = {reason: int(counts.get(reason, 0)) for reason in reasons}
+        left -= sum(removed.values())
+        said = "; ".join(f"{reason}: {number}" for reason, number in removed.items() if number)
+        rows.append({"step": step, "removed": sum(removed.values()), "kept": left, "reason": said})
+    return pd.DataFrame(rows)
