@@ -188,24 +188,29 @@ def _as_dtype(value: float, dtype: np.dtype) -> Any:
 
 
 def _handle(path: Path) -> rasterio.DatasetReader:
-    """Return this thread's handle of a file, opening it when it is new."""
-    handles: OrderedDict[Path, rasterio.DatasetReader] | None = getattr(_HANDLES, "open", None)
+    """Return this thread's handle of a file, opening it when it is new or was replaced."""
+    handles: OrderedDict[Path, tuple[tuple[int, int], rasterio.DatasetReader]] | None
+    handles = getattr(_HANDLES, "open", None)
     if handles is None:
         handles = _HANDLES.open = OrderedDict()
-    handle = handles.get(path)
-    if handle is None:
-        handle = rasterio.open(path)
-        handles[path] = handle
+    facts = path.stat()
+    stamp = facts.st_mtime_ns, facts.st_ino
+    known = handles.get(path)
+    if known is not None and known[0] != stamp:  # another file stands there now
+        _close(path)
+        known = None
+    if known is None:
+        known = handles[path] = stamp, rasterio.open(path)
         while len(handles) > _MOST_HANDLES:
-            handles.popitem(last=False)[1].close()
+            handles.popitem(last=False)[1][1].close()
     handles.move_to_end(path)
-    return handle
+    return known[1]
 
 
 def _close(path: Path) -> None:
     handles = getattr(_HANDLES, "open", None)
     if handles and path in handles:
-        handles.pop(path).close()
+        handles.pop(path)[1].close()
 
 
 def close_rasters() -> None:

@@ -92,7 +92,6 @@ def _read_csv(path: Path, text: tuple[str, ...], encoding: str | None) -> pd.Dat
                 path,
                 dtype=dtype,
                 encoding=name,
-                float_precision="round_trip",
                 keep_default_na=True,
                 low_memory=False,
             )

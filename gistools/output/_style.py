@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import matplotlib.style
 import numpy as np
-from matplotlib.rcsetup import cycler
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
+from matplotlib.rcsetup import cycler
 
 from gistools.output._fonts import font_families
 

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from gistools.checks import listed, require_columns, require_numeric
 from gistools.errors import InputError, TableError
-from gistools.output._fonts import drawable, province_labels
+from gistools.output._fonts import city_labels, count_undrawable, drawable, province_labels
 from gistools.output._numbers import number
 from gistools.output._style import GREY, INK, PALETTE, figure_png, finish, style
 from gistools.weights.graph import from_adjacency_table, standardised_rows, weights_matrix
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "city_labels",
+    "count_undrawable",
     "figure_png",
     "moran_points",
     "plot_coefficients",

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import jinja2
 import pandas as pd
@@ -18,9 +18,6 @@ from gistools.errors import InputError
 from gistools.output._numbers import number
 from gistools.output._style import DPI
 from gistools.output.tables import table_html
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 Tone = Literal["note", "warning", "failure"]
 TONES: tuple[Tone, ...] = ("note", "warning", "failure")
@@ -223,10 +220,11 @@ def _prepared(block: Block) -> Any:
     if isinstance(block, Table):
         return _prepared_table(block)
     if isinstance(block, ModelTable):
-        from markupsafe import Markup
-
-        html: Markup = Markup(table_html(block.frame))  # noqa: S704  (table_html escapes every text)
-        return {"html": html, "caption": block.caption, "notes": list(block.frame.attrs.get("notes", []))}
+        return {
+            "html": table_html(block.frame),
+            "caption": block.caption,
+            "notes": list(block.frame.attrs.get("notes", [])),
+        }
     return block
 
 

@@ -17,9 +17,20 @@ from pyproj import Transformer
 
 from gistools.checks import require_choice
 from gistools.errors import GridError
-from gistools.grid import LATTICE_TOLERANCE, Block, Grid, GridSource, Window, crs_name, same_crs
+from gistools.grid import (
+    LATTICE_TOLERANCE,
+    ArraySource,
+    Block,
+    Grid,
+    GridSource,
+    Window,
+    crs_name,
+    grid_of,
+    same_crs,
+)
 
 if TYPE_CHECKING:
+    import xarray as xr
     from numpy.typing import NDArray
 
 Align = Literal["mean", "nearest"]
@@ -316,3 +327,44 @@ def _look_up(block: Block, near: Window, row: NDArray, col: NDArray) -> tuple[ND
     flat = np.where(inside, r * block.values.shape[1] + c, 0)
     values = block.values.ravel()[flat]
     return values, inside if block.valid is None else inside & block.valid.ravel()[flat]
+
+
+def align_grid(lights: xr.DataArray, population: xr.DataArray, *, how: Align = "mean") -> xr.DataArray:
+    """Bring a labelled raster of lights to the lattice of a population raster.
+
+    Parameters
+    ----------
+    lights : DataArray, dims (y, x)
+        Digital numbers or radiance, NaN without data; read into memory.
+    population : DataArray, dims (y, x)
+        Only its lattice counts.
+    how : {"mean", "nearest"}
+        As in :func:`align`.
+
+    Returns
+    -------
+    DataArray, dims (y, x), float32 or float64
+        Lights on the population's lattice, NaN without data, with the attributes of `lights`.
+
+    Raises
+    ------
+    GridError
+        If the two do not overlap.
+
+    Examples
+    --------
+    >>> import rioxarray, xarray as xr
+    >>> from affine import Affine
+    >>> def raster(values, west, north):
+    ...     array = xr.DataArray(np.asarray(values, float), dims=("y", "x"))
+    ...     return array.rio.write_crs(4326).rio.write_transform(Affine(1, 0, west, 0, -1, north))
+    >>> align_grid(raster([[0, 4], [8, 12]], 0, 2), raster([[1]], 0.5, 1.5)).values.tolist()
+    [[6.0]]
+    """
+    grid = grid_of(population)
+    source = ArraySource(grid_of(lights), lights.to_numpy(), name=str(lights.attrs.get("source", "the lights")))
+    block = align(source, grid, how=how).read(grid.whole)
+    values = block.values if block.values.dtype.kind == "f" else block.values.astype(np.float64)
+    out = population.copy(data=values if block.valid is None else np.where(block.valid, values, np.nan))
+    out.attrs = dict(lights.attrs)
+    return out.rename(lights.name)

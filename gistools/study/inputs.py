@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import geopandas as gpd
 import numpy as np
@@ -12,11 +13,23 @@ import numpy as np
 from gistools.checks import listed
 from gistools.errors import GistoolsError, GridError, InputError
 from gistools.grid import Grid, GridSource, Product, same_crs
-from gistools.io.rasters import RasterSource, TiledSource, missing_years, open_tiles, probe, raster_facts, year_files
+from gistools.io.rasters import (
+    RasterSource,
+    TiledSource,
+    missing_years,
+    open_tiles,
+    probe,
+    raster_facts,
+    read_grid,
+    year_files,
+)
 from gistools.raster.align import Align, align, describe_alignment
 from gistools.raster.lights import CompositeSource, lights_product, satellite, series_notes, thresholds_note
 from gistools.raster.population import judge_counts, population_product, refuse_density_tags
 from gistools.raster.zones import label_zones
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 # A population grid this many times finer or coarser than the lights deserves a word.
 _UNEVEN = 8.0
@@ -255,3 +268,50 @@ def check_boundaries(boundaries: gpd.GeoDataFrame, grids: Grids) -> list[str]:
         if codes:
             notes.append(f"{len(codes)} of {len(zones.codes)} cities {said}: {listed(codes)}")
     return notes
+
+
+def read_lights(path: str | Path, *, product: str = "auto", year: int | None = None) -> xr.DataArray:
+    """Read a raster of night-lights as a labelled array, lazily; its product decides what is no data.
+
+    Parameters
+    ----------
+    path : path
+    product : str
+        ``"auto"`` (by name and number type), or ``dmsp``, ``harmonised``, ``viirs``, ``black-marble``, ``radiance``.
+    year : int, optional
+        Goes into the attributes.
+
+    Returns
+    -------
+    DataArray, dims (y, x)
+        NaN without data; attributes ``units``, ``product``, ``source``, ``year``.
+    """
+    path = Path(path)
+    return read_grid(path, lights_product(path.name, str(raster_facts(path)["dtype"]), product=product), year=year)
+
+
+def read_population(path: str | Path, *, product: str = "auto", year: int | None = None) -> xr.DataArray:
+    """Read a raster of population counts as a labelled array, lazily; negative counts are no data.
+
+    Parameters
+    ----------
+    path : path
+    product : str
+        ``"auto"`` (by name), or ``landscan``, ``gpw``, ``worldpop``, ``ghs-pop``, ``counts``.
+    year : int, optional
+        Goes into the attributes.
+
+    Returns
+    -------
+    DataArray, dims (y, x)
+        Persons per cell, NaN without data.
+
+    Raises
+    ------
+    GridError
+        If name or metadata say that the grid holds densities.
+    """
+    path = Path(path)
+    if product == "auto":
+        refuse_density_tags(path.name, {str(k): str(v) for k, v in raster_facts(path)["tags"].items()})
+    return read_grid(path, population_product(path.name, product=product), year=year)

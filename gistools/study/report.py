@@ -1,0 +1,307 @@
+"""The report of a run: maps as PNG, an interactive map, and one HTML file that says what was found and how."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import shapely
+
+from gistools.grid import geodesic_km, grid_of
+from gistools.io.atomic import atomic_path, write_text
+from gistools.output.figures import city_labels, count_undrawable, plot_gradients, plot_series
+from gistools.output.maps import figure_png, interactive_map, plot_choropleth, plot_city, plot_city_years
+from gistools.output.report import Block, Figure, Heading, Notes, Paragraph, Section, Table, render_report
+from gistools.study import _report_sections as parts
+from gistools.study._report_text import short_name
+from gistools.study._run_folder import RunFolder, read_run
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from matplotlib.figure import Figure as Drawing
+
+REPORT, MAP = "report.html", "map.html"
+
+# Columns of the interactive map, where they have values; outcomes of models and columns of Moran's I come first.
+MAP_COLUMNS = (
+    "sprawl_index",
+    "urban_area_km2",
+    "urban_population",
+    "urban_density",
+    "population",
+    "light_mean",
+    "central_density",
+    "suburban_share",
+    "density_cv",
+    "gradient",
+    "patches",
+)
+_MOST_MAP_COLUMNS = 12
+_MOST_LABELS = 60
+_MOST_PROVINCES = 36
+
+_CITY_COLUMNS = (
+    "city_code",
+    "city_name",
+    "province",
+    "sprawl_index",
+    "urban_area_km2",
+    "urban_population",
+    "urban_density",
+    "population",
+    "light_mean",
+    "cbd_lon",
+    "cbd_lat",
+    "cbd_ties",
+    "central_density",
+    "suburban_share",
+    "gradient",
+    "patches",
+    "urban_cells",
+    "note",
+)
+_DECIMALS = {"Sprawl index": 3, "cbd lon": 4, "cbd lat": 4, "Suburban share": 3, "Density gradient": 3}
+
+
+def write_report(run_dir: str | Path) -> Path:
+    """Write the maps and the report of a finished run.
+
+    Parameters
+    ----------
+    run_dir : path
+        Folder of a run. Only ``panel.parquet`` and ``cities.parquet`` are needed; what else is missing is left out
+        of the report.
+
+    Returns
+    -------
+    Path
+        ``report.html`` in that folder; beside it stand ``map.html`` (interactive) and ``maps/*.png``. Each file is
+        written whole or not at all, and the same run gives the same bytes.
+
+    Raises
+    ------
+    FileMissingError
+        If the folder holds no run.
+    InputError
+        If one of its files cannot be read.
+    OutputError
+        If a file cannot be written.
+    """
+    folder = Path(run_dir)
+    run = read_run(folder)
+    gallery = _Gallery(folder)
+    columns = map_columns(run)
+    if columns:
+        title = f"{run.name}: measures by city and year"
+        write_text(folder / MAP, interactive_map(run.cities, run.panel, columns, title=title))
+    found = [
+        parts.brief(run, MAP if columns else None),
+        _maps(run, gallery),
+        parts.excluded(run, gallery.draw),
+        parts.sensitivity(run, gallery.draw),
+        parts.neighbours(run, gallery.draw),
+        parts.models(run, gallery.draw),
+        parts.truth(run),
+        parts.methods(run),
+        parts.citations(run),
+        parts.provenance(run),
+        parts.reminders(),
+    ]
+    page = render_report(run.name, [section for section in found if section is not None], meta=_meta(run))
+    path = folder / REPORT
+    write_text(path, page)
+    return path
+
+
+def map_columns(run: RunFolder) -> list[str]:
+    """Columns of the interactive map: the main measures, then what Moran's I and the models are about."""
+    wanted = list(MAP_COLUMNS[:6])
+    if "moran" in run.tables and "column" in run.tables["moran"]:
+        wanted += list(run.tables["moran"]["column"])
+    wanted += [str(fit.get("outcome")) for fit in run.fits]
+    wanted += MAP_COLUMNS[6:]
+    return [column for column in dict.fromkeys(wanted) if run.has(column)][:_MOST_MAP_COLUMNS]
+
+
+def _meta(run: RunFolder) -> dict[str, str]:
+    finished = str(run.manifest.get("finished") or "")
+    version = str(run.manifest.get("gistools") or "")
+    meta = {"Finished": finished[:16].replace("T", " "), "Made with": f"gistools {version}" if version else ""}
+    return {label: text for label, text in meta.items() if text}
+
+
+class _Gallery:
+    """Writes each figure into ``maps/`` and hands it to the report."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "maps"
+
+    def draw(self, name: str, figure: Drawing, caption: str) -> Block:
+        png = figure_png(figure)
+        with atomic_path(self.folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}.png") as path:
+            path.write_bytes(png)
+        return Figure(png, caption)
+
+
+def _maps(run: RunFolder, gallery: _Gallery) -> Section | None:
+    """Choropleths, series, city maps, gradients, and the table by city."""
+    column = parts.main_measure(run)
+    if column is None:
+        return None
+    unit = str(run.panel.attrs.get("units", {}).get(column, ""))
+    blocks: list[Block] = [
+        *_choropleths(run, gallery, column, unit),
+        *_series(run, gallery, column, unit),
+        *_cities(run, gallery),
+        *_city_table(run),
+    ]
+    if count_undrawable(run.cities.get("city_name", pd.Series(dtype=object))):
+        blocks.append(
+            Paragraph(
+                "Some names stand as Latin names or as codes in the pictures: no font with their characters is "
+                "installed where the report was made (Noto Sans CJK is free). The tables and the interactive map "
+                "have the names."
+            )
+        )
+    return Section("Maps and series", blocks)
+
+
+def _choropleths(run: RunFolder, gallery: _Gallery, column: str, unit: str) -> list[Block]:
+    years = list(dict.fromkeys([run.years[0], run.years[-1]]))
+    known = [year for year in years if run.of_year(year)[column].notna().any()]
+    if not known:
+        return []
+    values = pd.DataFrame({str(year): run.of_year(year)[column] for year in known})
+    figure = plot_choropleth(
+        run.cities,
+        values,
+        title=f"{short_name(column)}, {' and '.join(map(str, known))}",
+        unit=unit,
+        labels=len(run.cities) <= _MOST_LABELS,
+    )
+    caption = (
+        "Classes hold equal counts and are the same in both maps; in brackets, how many cities are in each."
+        if len(known) > 1
+        else "Classes hold equal counts; in brackets, how many cities are in each."
+    )
+    return [gallery.draw(f"choropleth_{column}", figure, caption)]
+
+
+def _series(run: RunFolder, gallery: _Gallery, column: str, unit: str) -> list[Block]:
+    if len(run.years) < 2:
+        return []
+    weight = "urban_area_km2" if column != "urban_area_km2" and run.has("urban_area_km2") else None
+    label = short_name(column)
+    blocks: list[Block] = [Heading("Over the years")]
+    figure = plot_series(run.panel, column, title=f"{label} over the years", unit=unit or label, weight=weight)
+    blocks.append(gallery.draw(f"series_{column}", figure, f"{label}: mean, median and middle half of all cities."))
+    provinces = run.panel["province"].nunique() if "province" in run.panel else 0
+    if 1 < provinces <= _MOST_PROVINCES:
+        figure = plot_series(
+            _with_latin_names(run), column, title=f"{label} by province", unit=unit or label, by_province=True
+        )
+        caption = "Mean of each province's cities (their number in brackets); the others in grey."
+        blocks.append(gallery.draw(f"provinces_{column}", figure, caption))
+    return blocks
+
+
+def _with_latin_names(run: RunFolder) -> pd.DataFrame:
+    """The panel with the Latin names of provinces, where the cities have them."""
+    if "province_en" in run.panel or "province_en" not in run.cities:
+        return run.panel
+    latin = run.cities.set_index("city_code")["province_en"]
+    return run.panel.assign(province_en=run.panel["city_code"].map(latin))
+
+
+def _cities(run: RunFolder, gallery: _Gallery) -> list[Block]:
+    clips = run.clips()
+    if not clips:
+        return []
+    names = city_labels(run.cities)
+    full = run.cities.set_index("city_code")["city_name"] if "city_name" in run.cities else None
+    blocks: list[Block] = [Heading("Cities")]
+    cells: dict[str, pd.DataFrame] = {}
+    slopes: dict[str, float] = {}
+    for code, of_city in clips.items():
+        boundary, years = run.boundary(code), sorted(of_city)
+        last = years[-1]
+        centres = {year: _cbd(run, code, year) for year in years}
+        figure = plot_city(of_city[last], boundary=boundary, cbd=centres[last], title=f"{names[code]}, {last}")
+        name = str(full[code]) if full is not None and pd.notna(full[code]) else code
+        caption = f"{name} ({code}), {last}: lights, population density, and urban cells by density class."
+        blocks.append(gallery.draw(f"city_{code}_{last}", figure, caption))
+        if len(years) > 1:
+            figure = plot_city_years(
+                of_city, boundary=boundary, cbd=centres, title=f"{names[code]}: urban cells by year"
+            )
+            caption = f"{name} ({code}): urban cells of low and high density, year by year."
+            blocks.append(gallery.draw(f"city_{code}_years", figure, caption))
+        centre = centres[last]
+        if centre is not None:
+            cells[code] = urban_cells(of_city[last], boundary, centre)
+            slopes[code] = _value(run, code, last, "gradient")
+    if any(len(table) for table in cells.values()):
+        figure = plot_gradients(cells, slopes, names=names, title="Density and distance to the CBD")
+        caption = (
+            "Each point is an urban cell; the line has the fitted slope of the panel. All panels share one scale."
+        )
+        blocks.append(gallery.draw("gradients", figure, caption))
+    return blocks
+
+
+def _cbd(run: RunFolder, code: str, year: int) -> tuple[float, float] | None:
+    lon, lat = (_value(run, code, year, column) for column in ("cbd_lon", "cbd_lat"))
+    return (lon, lat) if np.isfinite(lon) and np.isfinite(lat) else None
+
+
+def _value(run: RunFolder, code: str, year: int, column: str) -> float:
+    """One number of the panel, NaN where there is none."""
+    rows = run.of_year(year)
+    if column not in rows or code not in rows.index:
+        return float("nan")
+    return float(rows[column].astype(np.float64)[code])
+
+
+def urban_cells(clip: xr.Dataset, boundary: shapely.Geometry, cbd: tuple[float, float]) -> pd.DataFrame:
+    """Urban cells of a city in a clip: distance from its CBD and density.
+
+    Parameters
+    ----------
+    clip : Dataset
+        ``density``, ``density_class`` with a CRS.
+    boundary : polygon
+        Degrees.
+    cbd : (lon, lat)
+
+    Returns
+    -------
+    DataFrame
+        ``distance_km``, ``density`` (persons per km2), one row a cell whose centre lies in the boundary.
+    """
+    grid = grid_of(clip["density_class"])
+    row, col = np.nonzero(clip["density_class"].to_numpy() > 0)
+    lon, lat = grid.lonlat(row, col)
+    inside = shapely.contains_xy(boundary, lon, lat)
+    distance = geodesic_km(cbd[0], cbd[1], lon[inside], lat[inside])
+    density = clip["density"].to_numpy()[row[inside], col[inside]]
+    return pd.DataFrame({"distance_km": distance, "density": density})
+
+
+def _city_table(run: RunFolder) -> list[Block]:
+    year = run.years[-1]
+    rows = run.panel[run.panel["year"] == year]
+    columns = [column for column in _CITY_COLUMNS if column in rows and rows[column].notna().any()]
+    table = rows[columns].rename(columns={column: short_name(column) for column in columns})
+    failed = [name for name, state in (run.manifest.get("years") or {}).items() if state.get("status") == "failed"]
+    blocks: list[Block] = [
+        Heading("By city"),
+        Table(table, f"All cities in {year}; panel.parquet and panel.csv hold every year", _DECIMALS, fold_after=0),
+    ]
+    if failed:
+        blocks.append(
+            Notes((f"The panel has no rows of {', '.join(failed)}: see the top of the report.",), "failure")
+        )
+    return blocks

@@ -1,0 +1,112 @@
+"""Parcels: the city that holds each, and the geodesic distance to its CBD."""
+
+import geopandas as gpd
+import numpy as np
+import pandas as pd
+import pytest
+import shapely
+from hypothesis import given
+from hypothesis import strategies as st
+from pyproj import Geod
+
+from gistools.errors import TableError
+from gistools.parcels.distance import (
+    IMPOSSIBLE,
+    LOCATED,
+    NO_CBD,
+    NO_COORDINATES,
+    OUTSIDE,
+    UNKNOWN_CITY,
+    distance_to_cbd,
+    funnel,
+    locate_parcels,
+    parcels_by_city_year,
+)
+
+CITIES = gpd.GeoDataFrame(
+    {"city_code": ["0101", "0102"]}, geometry=[shapely.box(114, 30, 115, 31), shapely.box(115, 30, 116, 31)], crs=4326
+)
+CBDS = pd.DataFrame({"city_code": ["0101", "0102"], "cbd_lon": [114.5, np.nan], "cbd_lat": [30.5, np.nan]})
+
+
+def test_every_record_keeps_a_status_and_its_place() -> None:
+    parcels = pd.DataFrame(
+        {
+            "parcel_id": list("abcdefg"),
+            "lon": ["114.2", "115.4", "", "30.5", "113", "0", "115"],
+            "lat": ["30.2", "30.6", "30", "114.2", "30", "0", "30.5"],
+        }
+    )
+    located = locate_parcels(parcels, CITIES)
+    assert located["parcel_id"].tolist() == list("abcdefg")
+    # a point on the shared border goes to the first city; swapped coordinates cannot be latitudes
+    assert located["status"].tolist() == [LOCATED, LOCATED, NO_COORDINATES, IMPOSSIBLE, OUTSIDE, IMPOSSIBLE, LOCATED]
+    assert located["city_code"].fillna("").tolist() == ["0101", "0102", "", "", "", "", "0101"]
+    measured = distance_to_cbd(located, CBDS)
+    assert measured["status"].tolist() == [LOCATED, NO_CBD, NO_COORDINATES, IMPOSSIBLE, OUTSIDE, IMPOSSIBLE, LOCATED]
+    assert measured["distance_km"].notna().tolist() == [True, False, False, False, False, False, True]
+    steps = funnel(measured)
+    assert steps["kept"].tolist() == [7, 4, 3, 2]
+    assert steps["removed"].sum() + steps["kept"].iloc[-1] == len(parcels)
+
+
+def test_boundaries_may_lie_in_another_crs() -> None:
+    points = pd.DataFrame({"lon": [114.2, 115.9], "lat": [30.2, 30.9]})
+    plane = locate_parcels(points, CITIES.to_crs(32650))
+    assert plane["city_code"].tolist() == ["0101", "0102"]
+
+
+@given(lon=st.floats(-179, 179), lat=st.floats(-80, 80), east=st.floats(-1, 1), north=st.floats(-1, 1))
+def test_distance_is_the_geodesic_of_proj(lon: float, lat: float, east: float, north: float) -> None:
+    parcels = pd.DataFrame({"city_code": ["1"], "lon": [lon + east], "lat": [lat + north]})
+    cbds = pd.DataFrame({"city_code": ["1"], "cbd_lon": [lon], "cbd_lat": [lat]})
+    expected = Geod(ellps="WGS84").inv(lon, lat, lon + east, lat + north)[2] / 1000
+    assert distance_to_cbd(parcels, cbds)["distance_km"].iloc[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_cbd_that_moves_is_matched_by_year() -> None:
+    cbds = pd.DataFrame(
+        {"city_code": ["1", "1"], "year": [2009, 2010], "cbd_lon": [114.0, 114.1], "cbd_lat": [30.0, 30.0]}
+    )
+    parcels = pd.DataFrame({"city_code": ["1"] * 3, "year": [2009, 2010, 2011], "lon": 114.0, "lat": 30.0})
+    measured = distance_to_cbd(parcels, cbds)
+    assert measured["distance_km"].iloc[0] == 0
+    assert measured["distance_km"].iloc[1] == pytest.approx(9.65, abs=0.01)
+    assert measured["status"].iloc[2] == UNKNOWN_CITY
+    with pytest.raises(TableError, match="more than one place"):
+        distance_to_cbd(parcels.drop(columns="year"), cbds)
+    # the same place in every year is one place
+    still = cbds.assign(cbd_lon=114.0)
+    assert distance_to_cbd(parcels.drop(columns="year"), still)["distance_km"].tolist() == [0, 0, 0]
+
+
+def test_projected_coordinates_are_refused() -> None:
+    parcels = pd.DataFrame({"lon": [450940.7, 451000.0], "lat": [4419772.8, 4419000.0]})
+    with pytest.raises(TableError, match="not degrees"):
+        locate_parcels(parcels, CITIES)
+
+
+def test_city_years_count_located_parcels_only() -> None:
+    parcels = pd.DataFrame(
+        {
+            "city_code": ["1", "1", "1", "2"],
+            "year": pd.array([2009, 2009, None, 2009], dtype="Int64"),
+            "distance_km": [1.0, 3.0, 5.0, np.nan],
+            "status": [LOCATED, LOCATED, LOCATED, OUTSIDE],
+        }
+    )
+    table = parcels_by_city_year(parcels)
+    assert table.to_numpy().tolist() == [["1", 2009, 2, 2.0]]
+
+
+@pytest.mark.real
+def test_published_distances_of_beijing_parcels(data_dir) -> None:
+    """The distances are planar in a projection whose CBD was fitted: the geodesic agrees to its scale factor."""
+    folder = data_dir / "beijing_land"
+    parcels = pd.read_csv(folder / "beijing_land_parcels.csv")
+    cbds = pd.DataFrame({"city_code": ["110000"], "cbd_lon": [116.42626], "cbd_lat": [39.91001]})
+    measured = distance_to_cbd(parcels.assign(city_code="110000"), cbds)
+    published = parcels["Dcbd_"] / 1000
+    assert len(measured) == 1117
+    # the projection's scale at 0.57 degrees from its meridian is within 4e-5 of one; the point has five decimals
+    assert (measured["distance_km"] - published).abs().max() < 0.003
