@@ -55,7 +55,7 @@ test: check docs
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 docs: $(VENV)/.dev
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 samples: $(VENV)/.run
 	$(BIN)/python sample_rasters/make_samples.py

@@ -369,7 +369,12 @@ def _notes(scan: Scan, table: pd.DataFrame, cbds: pd.DataFrame, empty: NDArray) 
             if urban_area[k] == 0:
                 said.append("no urban cell")
             elif urban[k] < FEW_URBAN_CELLS:
-                said.append(f"only {urban[k]:.0f} urban cells: shares and gradient rest on few cells")
+                rests = (
+                    "shares rest on few cells, a gradient needs 3"
+                    if urban[k] < 3
+                    else "shares and gradient rest on few"
+                )
+                said.append(f"only {urban[k]:.0f} urban cells: {rests}")
         notes.append("; ".join(said))
     return notes
 

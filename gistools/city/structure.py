@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from pyproj import Transformer
 
 from gistools.checks import require_positive
-from gistools.grid import GridSource, Window, geodesic_km
+from gistools.grid import GEOD, WGS84, GridSource, Window, geodesic_km
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,29 +84,31 @@ def central_population(
 def _windows(zones: Zones, cbds: pd.DataFrame, radius_km: float) -> list[tuple[int, Window]]:
     """Windows that surely hold the circle around each CBD, from north to south (for the block cache)."""
     grid = zones.grid
-    row, col = cbds["row"].to_numpy(), cbds["col"].to_numpy()
+    row = cbds["row"].to_numpy()
     has = np.flatnonzero(row >= 0)
-    lon, lat = grid.lonlat(row[has], col[has])
-    beside_lon, beside_lat = grid.lonlat(row[has], col[has] + 1)
-    below_lon, below_lat = grid.lonlat(row[has] + 1, col[has])
-    # a fifth more than needed, for cells that shrink towards the poles or the edge of a projection
-    wide = np.ceil(1.2 * radius_km / geodesic_km(lon, lat, beside_lon, beside_lat)).astype(int) + 1
-    high = np.ceil(1.2 * radius_km / geodesic_km(lon, lat, below_lon, below_lat)).astype(int) + 1
+    lon, lat = (cbds[name].to_numpy()[has, None] for name in ("cbd_lon", "cbd_lat"))
+    # the circle itself is carried over: projections shear, so that cells' sides do not tell how far it reaches;
+    # it is drawn a little wider, for it bulges between its 36 points
+    around = np.broadcast_to(np.arange(0.0, 360.0, 10.0), (len(has), 36))
+    circle = GEOD.fwd(*np.broadcast_arrays(lon, lat, around), np.full(around.shape, 1020.0 * radius_km))
+    x, y = Transformer.from_crs(WGS84, grid.crs, always_xy=True).transform(*circle[:2])
+    rows, cols = grid.row(y), grid.col(x)
     out = []
     for k in np.argsort(row[has], kind="stable"):
-        city, r, c = int(has[k]), int(row[has[k]]), int(col[has[k]])
-        out.append(
-            (
-                city,
-                Window(
-                    max(r - high[k], 0),
-                    min(r + high[k] + 1, grid.height),
-                    max(c - wide[k], 0),
-                    min(c + wide[k] + 1, grid.width),
-                ),
-            )
+        near = np.isfinite(rows[k]) & np.isfinite(cols[k])
+        if not near.any():
+            continue
+        (top, bottom), (left, right) = (
+            _reach(part[k][near], n) for part, n in ((rows, grid.height), (cols, grid.width))
         )
+        if top < bottom and left < right:
+            out.append((int(has[k]), Window(top, bottom, left, right)))
     return out
+
+
+def _reach(position: NDArray, size: int) -> tuple[int, int]:
+    """First and last + 1 row or column that fractional positions reach, with one to spare."""
+    return max(int(np.floor(position.min())) - 1, 0), min(int(np.floor(position.max())) + 2, size)
 
 
 def _members_near(

@@ -92,7 +92,7 @@ def balanced_panel(
         require_balanced(table[keys], "the panel")
     _refuse_missing(table, keys, columns)
     codes = pd.Index(table[unit].unique(), name=unit)
-    years = pd.Index(np.sort(table[time].unique()) if len(keys) == 2 else [None], name=time)
+    years = pd.Index(table[time].unique() if len(keys) == 2 else [None], name=time).sort_values()
     i = codes.get_indexer(pd.Index(table[unit]))
     t = years.get_indexer(pd.Index(table[time])) if len(keys) == 2 else np.zeros(len(table), int)
     values = {}

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-STATISTICS = ("estimate", "std_error", "statistic", "p_value", "ci_low", "ci_high")
+
+def printed(table: pd.DataFrame) -> str:
+    """Return a table of estimates as text: six digits, p-values with four decimals."""
+    return table.to_string(
+        index=False, float_format=lambda value: f"{value:.6g}", formatters={"p_value": lambda value: f"{value:.4f}"}
+    )
 
 
 def inference(
@@ -144,7 +149,7 @@ class Fit:
         """Return the fit as text."""
         lines = [
             f"{self.model.upper()} of {self.outcome}: {self.n} observations, effects {self.effects}",
-            self.to_frame().to_string(float_format=lambda value: f"{value:.6g}"),
+            printed(self.to_frame().reset_index()),
             f"standard errors: {self.errors}; log-likelihood {self.loglik:.4f}; R2 {self.r2:.4f}, "
             f"within {self.r2_within:.4f}",
         ]

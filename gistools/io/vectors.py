@@ -70,6 +70,8 @@ def read_boundaries(
     code: str = "city_code",
     name: str | None = None,
     province: str | None = None,
+    name_en: str | None = None,
+    province_en: str | None = None,
     encoding: str | None = None,
     repair: bool = False,
 ) -> gpd.GeoDataFrame:
@@ -81,6 +83,8 @@ def read_boundaries(
         Any vector format.
     code, name, province : str
         Their columns of codes, names and provinces. Codes become text and keep leading zeros.
+    name_en, province_en : str, optional
+        Columns of names in Latin letters, for figures where no Chinese font is installed.
     encoding : str, optional
         Of a Shapefile without ``.cpg``.
     repair : bool
@@ -89,7 +93,8 @@ def read_boundaries(
     Returns
     -------
     GeoDataFrame
-        ``city_code``, ``city_name``, ``province``, ``geometry``, in the order of the file.
+        ``city_code``, ``city_name``, ``province``, ``geometry``, in the order of the file; ``city_name_en`` and
+        ``province_en`` where they were asked for.
 
     Raises
     ------
@@ -100,7 +105,7 @@ def read_boundaries(
     """
     path = Path(path)
     table = read_vector(path, encoding=encoding)
-    require_columns(table, [column for column in (code, name, province) if column], path.name)
+    require_columns(table, [column for column in (code, name, province, name_en, province_en) if column], path.name)
     if not len(table):
         raise BoundaryError(f"{path.name} holds no polygons")
     if table.crs is None:
@@ -125,6 +130,9 @@ def read_boundaries(
     columns: dict[str, Any] = {"city_code": codes.to_numpy()}
     columns["city_name"] = _label(table[name]) if name else codes.to_numpy()
     columns["province"] = _label(table[province]) if province else None
+    for latin, column in (("city_name_en", name_en), ("province_en", province_en)):
+        if column:
+            columns[latin] = _label(table[column])
     return gpd.GeoDataFrame(columns, geometry=geometry, crs=table.crs)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import warnings
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -150,7 +151,7 @@ def _gal_records(path: Path, words: Iterator[str]) -> Iterator[tuple[str, list[s
         number = next(words, "nothing")
         if not number.isdigit():
             raise WeightsError(f"{path.name}: after city {city} its number of neighbours must stand, not {number}")
-        neighbours = [word for word, _ in zip(words, range(int(number)), strict=False)]
+        neighbours = list(islice(words, int(number)))
         if len(neighbours) < int(number):
             raise WeightsError(
                 f"{path.name} ends in the middle of city {city}: {len(neighbours)} of {number} neighbours"
@@ -236,7 +237,8 @@ def _rows_in_order(path: Path, matrix: np.ndarray, rows: list[str], codes: list[
     if len(set(rows)) < len(rows) or set(rows) != set(codes):
         strange = [name for name in rows if name not in set(codes)] or rows
         raise WeightsError(
-            f"{path.name}: the first column and the header do not name the same cities ({listed(strange)})"
+            f"{path.name} has {len(codes) + 1} names in its header and {len(rows)} rows below, and the first column "
+            f"does not name the cities of the header ({listed(strange)}); a square matrix is needed"
         )
     place = {name: position for position, name in enumerate(rows)}
     return matrix[[place[code] for code in codes]]

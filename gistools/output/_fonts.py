@@ -75,6 +75,13 @@ def _add_new_fonts() -> None:
 
 
 @cache
+def title_weight() -> str:
+    """Bold, where every family has a bold face: Matplotlib complains on standard error of one that lacks."""
+    bold = {entry.name for entry in font_manager.fontManager.ttflist if entry.weight in (600, 700, "bold")}
+    return "bold" if bold.issuperset(font_families()) else "normal"
+
+
+@cache
 def _characters() -> frozenset[int]:
     """Code points that the families hold."""
     held: set[int] = set()
@@ -87,6 +94,7 @@ def _characters() -> frozenset[int]:
 def forget_fonts() -> None:
     """Look for fonts anew at the next drawing, for example after one was installed."""
     font_families.cache_clear()
+    title_weight.cache_clear()
     _characters.cache_clear()
 
 
@@ -173,23 +181,17 @@ def province_labels(table: pd.DataFrame) -> dict[str, str]:
     >>> province_labels(pd.DataFrame({"city_code": ["420100", "420200"], "province": "\ue000"}))
     {'\ue000': 'codes 42...'}
     """
-    out = {}
+    out, ranges = {}, {}
     for province, rows in table.dropna(subset=["province"]).groupby("province", sort=False):
         latin = rows["province_en"].iloc[0] if "province_en" in rows else None
-        out[str(province)] = drawable(province, latin, _common_code(rows["city_code"].astype(str)))
-    return out
-
-
-def _common_code(codes: Iterable[str]) -> str:
-    """Name a province by what the codes of its cities have in common, at least their first two characters."""
-    codes = sorted(set(codes))
-    first, last = codes[0], codes[-1]
-    if len(codes) == 1:
-        return f"code {first}"
-    same = 0
-    while same < min(len(first), len(last)) and first[same] == last[same]:
-        same += 1
-    return f"codes {first[: min(same, 2)]}..." if same >= 2 else f"codes {first} to {last}"
+        codes = sorted(set(rows["city_code"].astype(str)))
+        alike = codes[0][:2] == codes[-1][:2]  # the first two digits of a Chinese code are the province's
+        out[str(province)] = drawable(
+            province, latin, f"codes {codes[0][:2]}..." if alike else f"codes {codes[0]} to {codes[-1]}"
+        )
+        ranges[str(province)] = f"codes {codes[0]} to {codes[-1]}"
+    doubled = {label for label in out.values() if list(out.values()).count(label) > 1}
+    return {name: ranges[name] if label in doubled else label for name, label in out.items()}
 
 
 def count_undrawable(names: Iterable[object]) -> int:

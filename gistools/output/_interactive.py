@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 
 # Vertices of all polygons together: about a megabyte of coordinates.
 _VERTICES = 40_000
-_UUID = re.compile(r"(?<=[\"'])[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(?=[\"'])")
+# Names Bokeh gives to elements and models: random ones, and numbers that go on as long as the process lives. A
+# city's name cannot look like the latter, for quotation marks within texts are escaped.
+_ELEMENT = re.compile(r"(?<=[\"'])[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(?=[\"'])")
+_MODEL = re.compile(r'(?<!\\)((?:"id":|data-root-id=|"roots":\{|"root_ids":\[)")p\d+(?=")')
 
 
 def interactive_map(
@@ -325,6 +328,10 @@ def _page(document: Document, title: str, about: Sequence[str]) -> str:
         template=template,
         template_variables={"about": list(about)},
     )
-    # Bokeh names elements at random; numbered instead, the same map gives the same bytes
-    seen: dict[str, str] = {}
-    return _UUID.sub(lambda match: seen.setdefault(match[0], f"map-{len(seen) + 1}"), html)
+    # numbered anew, the same map gives the same bytes
+    elements: dict[str, str] = {}
+    models: dict[str, str] = {}
+    html = _ELEMENT.sub(lambda found: elements.setdefault(found[0], f"map-{len(elements) + 1}"), html)
+    return _MODEL.sub(
+        lambda found: found[1] + models.setdefault(found[0].removeprefix(found[1]), f"m{len(models) + 1}"), html
+    )

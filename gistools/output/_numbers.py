@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
-import mapclassify
 import numpy as np
 
 from gistools.checks import require_choice
@@ -55,7 +54,7 @@ def number(value: object, *, digits: int = 3) -> str:
     if x == round(x) and size < 1e15:
         return f"{x:,.0f}" if size >= 1e4 else f"{x:.0f}"
     if size < 1e-4:
-        return f"{x:.2g}"
+        return f"{x:.{digits}g}"
     decimals = max(digits - 1 - math.floor(math.log10(size)), 0)
     return f"{x:,.{decimals}f}" if size >= 1e4 else f"{x:.{decimals}f}"
 
@@ -167,6 +166,8 @@ def classify(
     single = np.unique(given)
     if len(single) <= k:
         return Classes(np.concatenate([single[:1], single]), distinct=True)
+    import mapclassify
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # fewer classes than asked for: doubled edges go below
         makers = {

@@ -12,7 +12,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.rcsetup import cycler
 
-from gistools.output._fonts import font_families
+from gistools.output._fonts import font_families, title_weight
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def style() -> AbstractContextManager[None]:
         "axes.edgecolor": GREY,
         "axes.linewidth": 0.8,
         "axes.titlesize": 10.5,
-        "axes.titleweight": "bold",
+        "axes.titleweight": title_weight(),
         "axes.titlelocation": "left",
         "axes.spines.top": False,
         "axes.spines.right": False,
@@ -60,7 +60,7 @@ def style() -> AbstractContextManager[None]:
         "hatch.color": "#9a9a9a",
         "figure.constrained_layout.use": True,
         "figure.titlesize": 12.5,
-        "figure.titleweight": "bold",
+        "figure.titleweight": title_weight(),
         "savefig.facecolor": "white",
     }
     return matplotlib.style.context(["default", choices])
@@ -95,8 +95,9 @@ def figure_png(figure: Figure, *, dpi: int = DPI) -> bytes:
 
 
 def finish(figure: Figure) -> Figure:
-    """Lay a figure out while the style still holds: ticks made later would take the user's fonts."""
+    """Lay a figure out for good while the style still holds: ticks made later would take the user's fonts."""
     figure.draw_without_rendering()
+    figure.set_layout_engine("none")
     return figure
 
 

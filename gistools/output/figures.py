@@ -15,6 +15,7 @@ from gistools.errors import InputError, TableError
 from gistools.output._fonts import city_labels, count_undrawable, drawable, province_labels
 from gistools.output._numbers import number
 from gistools.output._style import GREY, INK, PALETTE, figure_png, finish, style
+from gistools.output.tables import term_order
 from gistools.weights.graph import from_adjacency_table, standardised_rows, weights_matrix
 
 if TYPE_CHECKING:
@@ -82,20 +83,14 @@ def plot_series(
     if not np.isfinite(values["_value"]).any():
         raise InputError(f"no city has a value of {column}, so there is no series to draw")
     with style():
-        figure = _provinces(values, unit) if by_province else _nation(values, column, unit, weight)
         missing = int(values["_value"].isna().sum())
-        if missing:
-            figure.supxlabel(
-                f"{missing} of {len(values)} city-years have no value and do not count.",
-                x=0.01,
-                ha="left",
-                fontsize=8,
-            )
+        note = f"{missing} of {len(values)} city-years have no value and do not count." if missing else ""
+        figure = _provinces(values, unit, note) if by_province else _nation(values, column, unit, weight, note)
         figure.suptitle(drawable(title), x=0.01, ha="left")
         return finish(figure)
 
 
-def _nation(values: pd.DataFrame, column: str, unit: str, weight: str | None) -> Figure:
+def _nation(values: pd.DataFrame, column: str, unit: str, weight: str | None, note: str) -> Figure:
     figure = Figure(figsize=(7.2, 3.6))
     axes = figure.subplots()
     years = sorted(values["year"].unique())
@@ -124,12 +119,13 @@ def _nation(values: pd.DataFrame, column: str, unit: str, weight: str | None) ->
         )
     _years_axis(axes, years)
     axes.set_ylabel(drawable(unit or column.replace("_", " ")))
+    axes.set_xlabel(note, loc="left", fontsize=8)
     axes.grid(visible=True, axis="y")
     figure.legend(loc="outside lower left", ncols=4, columnspacing=1.4)
     return figure
 
 
-def _provinces(values: pd.DataFrame, unit: str) -> Figure:
+def _provinces(values: pd.DataFrame, unit: str, note: str) -> Figure:
     means = values.dropna(subset=["province"]).pivot_table("_value", "province", "year", aggfunc="mean", dropna=False)
     means = means.loc[means.notna().any(axis=1)]
     if means.empty:
@@ -150,7 +146,10 @@ def _provinces(values: pd.DataFrame, unit: str) -> Figure:
         _years_axis(axes, years, most=3)
     for axes in grid.flat[len(means) :]:
         axes.set_visible(False)
+    for axes in grid.flat[max(len(means) - across, 0) : len(means)]:
+        axes.tick_params(labelbottom=True)  # the lowest of its column, even above an empty place
     figure.supylabel(drawable(unit), fontsize=9)
+    figure.supxlabel(note, x=0.01, ha="left", fontsize=8)
     return figure
 
 
@@ -360,7 +359,10 @@ def plot_coefficients(
     ]
     if not rows:
         raise TableError(f"no model has the term {listed(terms or ['(none)'])}")
-    return _whiskers(pd.DataFrame(rows), list(names), title, "estimate and 95 % confidence interval", labels or {})
+    table = pd.DataFrame(rows)
+    order = term_order(list(table["group"]))
+    table = table.sort_values("group", key=lambda column: column.map(order.index), kind="stable")
+    return _whiskers(table, list(names), title, "estimate and 95 % confidence interval", labels or {})
 
 
 def plot_effects(
@@ -519,6 +521,8 @@ def plot_gradients(
             axes.grid(visible=True)
         for axes in grid.flat[len(shown) :]:
             axes.set_visible(False)
+        for axes in grid.flat[max(len(shown) - across, 0) : len(shown)]:
+            axes.tick_params(labelbottom=True)
         figure.supxlabel("distance from the CBD, km", fontsize=9)
         figure.supylabel("ln density (persons per km2)", fontsize=9)
         figure.suptitle(drawable(title), x=0.01, ha="left")
@@ -564,8 +568,15 @@ def plot_sensitivity(table: pd.DataFrame, column: str, *, labels: Sequence[str],
         axes.scatter(values[:1], place[:1], color=PALETTE[1], s=52, marker="D", zorder=4)
         for y, value in zip(place, values, strict=True):
             if np.isfinite(value):
+                side = -1 if value < values[0] else 1
                 axes.annotate(
-                    number(value), (value, y), xytext=(8, 0), textcoords="offset points", va="center", fontsize=8
+                    number(value),
+                    (value, y),
+                    xytext=(8 * side, 0),
+                    textcoords="offset points",
+                    ha="left" if side > 0 else "right",
+                    va="center",
+                    fontsize=8,
                 )
         axes.set_yticks(place, labels=[drawable(label) for label in labels])
         axes.invert_yaxis()

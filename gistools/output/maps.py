@@ -9,7 +9,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from matplotlib import patheffects
+from matplotlib import colormaps, patheffects
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ __all__ = [
 # Not urban, low and high density: told apart by the colour-blind and in grey.
 CLASS_COLOURS = ("#f3f1ec", "#f2b45a", "#7a1f5c")
 CLASS_NAMES = ("not urban", "urban, low density", "urban, high density")
-_OUTLINE = "#ffffff"
+_OUTLINE, _NO_DATA = "#ffffff", "#d9d9d9"
 _CBD = {"marker": "*", "color": "#00a0d6", "markeredgecolor": "black", "markeredgewidth": 0.7, "linestyle": "none"}
 _MAP_VERTICES = 60_000
 
@@ -140,7 +140,8 @@ def plot_choropleth(
         for axes in grid.flat[panels:]:
             axes.set_visible(False)
         if labels:
-            _label_cities(figure, grid.flat[0], ground)
+            for axes in grid.flat[:panels]:
+                _label_cities(figure, axes, ground)
         counts = [classes.of(table[column].to_numpy()) for column in table.columns]
         _class_legend(figure, classes, counts, colours, drawable(unit))
         figure.suptitle(drawable(title), x=0.01, ha="left")
@@ -204,10 +205,9 @@ def _label_cities(figure: Figure, axes: Axes, ground: gpd.GeoDataFrame) -> None:
     """Write names where there is room; the largest polygons come first."""
     names = city_labels(ground)
     figure.draw_without_rendering()
-    renderer = figure.canvas.get_renderer() if hasattr(figure.canvas, "get_renderer") else None
     points = shapely.get_coordinates(shapely.point_on_surface(np.asarray(ground.geometry.array)))
     taken: list[Any] = []
-    halo = [patheffects.withStroke(linewidth=1.8, foreground="white")]
+    halo = [patheffects.withStroke(linewidth=2.4, foreground="white")]
     order = np.argsort(-shapely.area(np.asarray(ground.geometry.array)), kind="stable")
     for i in order:
         name = names[str(ground["city_code"].iloc[i])]
@@ -217,12 +217,12 @@ def _label_cities(figure: Figure, axes: Axes, ground: gpd.GeoDataFrame) -> None:
             name,
             ha="center",
             va="center",
-            fontsize=6.5,
-            color="#333333",
+            fontsize=7,
+            color=INK,
             path_effects=halo,
             zorder=6,
         )
-        box = text.get_window_extent(renderer)
+        box = text.get_window_extent()
         if any(box.overlaps(other) for other in taken):
             text.remove()
         else:
@@ -230,9 +230,9 @@ def _label_cities(figure: Figure, axes: Axes, ground: gpd.GeoDataFrame) -> None:
 
 
 class _CityGround:
-    """A city's own projection (km about its middle) and its boundary and CBD in it."""
+    """A city's own projection (km about its middle) and its boundary in it."""
 
-    def __init__(self, boundary: Any, cbd: Any, grid: Grid) -> None:
+    def __init__(self, boundary: Any, grid: Grid) -> None:
         outline = _lonlat_geometry(boundary)
         corners = np.array(grid.bounds)
         lon, lat = grid.to_wgs84(corners[[0, 2]], corners[[1, 3]])
@@ -247,19 +247,26 @@ class _CityGround:
                 outline, lambda xy: np.stack(to_projection(self.crs, xy[:, 0], xy[:, 1]), axis=1) / 1000
             )
             self.outline = line_paths([shapely.boundary(self.polygon)])
-        self.cbd = None
-        point = _point(cbd)
-        if point is not None:
-            x, y = to_projection(self.crs, *point)
-            self.cbd = (float(x) / 1000, float(y) / 1000)
+        self._meshes: dict[Any, tuple[NDArray, NDArray]] = {}
+
+    def point(self, cbd: Any) -> tuple[float, float] | None:
+        """Where a CBD lies in this projection, km; None where there is none."""
+        place = _point(cbd)
+        if place is None:
+            return None
+        x, y = to_projection(self.crs, *place)
+        return float(x) / 1000, float(y) / 1000
 
     def mesh(self, grid: Grid) -> tuple[NDArray, NDArray]:
         """Corners of the cells of a grid in this projection, km; shape (rows + 1, cols + 1)."""
-        x = grid.transform.c + np.arange(grid.width + 1) * grid.transform.a
-        y = grid.transform.f + np.arange(grid.height + 1) * grid.transform.e
-        transformer = Transformer.from_crs(grid.crs, self.crs, always_xy=True)
-        east, north = transformer.transform(*np.meshgrid(x, y))
-        return np.asarray(east) / 1000, np.asarray(north) / 1000
+        key = (grid.crs.to_wkt(), tuple(grid.transform), grid.shape)
+        if key not in self._meshes:
+            x = grid.transform.c + np.arange(grid.width + 1) * grid.transform.a
+            y = grid.transform.f + np.arange(grid.height + 1) * grid.transform.e
+            transformer = Transformer.from_crs(grid.crs, self.crs, always_xy=True)
+            east, north = transformer.transform(*np.meshgrid(x, y))
+            self._meshes[key] = (np.asarray(east) / 1000, np.asarray(north) / 1000)
+        return self._meshes[key]
 
     def bounds(self, grid: Grid) -> tuple[float, float, float, float]:
         """What a map shows: the city and a margin, or the whole grid without a boundary."""
@@ -340,7 +347,8 @@ def plot_city(clip: xr.Dataset, *, boundary: Any = None, cbd: Any = None, title:
         If a layer lacks or the layers differ in shape.
     """
     layers, grid = _layers(clip)
-    ground = _CityGround(boundary, cbd, grid)
+    ground = _CityGround(boundary, grid)
+    centre = ground.point(cbd)
     west, south, east, north = ground.bounds(grid)
     aspect = min(max((north - south) / (east - west), 0.45), 1.6)
     with style():
@@ -353,9 +361,9 @@ def plot_city(clip: xr.Dataset, *, boundary: Any = None, cbd: Any = None, title:
         _colour_bar(figure, left, drawn, unit or "light")
         left.set_title("Lights")
 
-        density = np.where(layers["density"] > 0, layers["density"], np.nan)
+        density = np.where(layers["density"] < 1, 0.5, layers["density"])  # empty cells are white, not missing
         top = max(float(np.nanmax(density)) if np.isfinite(density).any() else 10.0, 10.0)
-        drawn = _draw_cells(middle, ground, grid, density, "YlGnBu", LogNorm(1.0, top), below="#ffffff")
+        drawn = _draw_cells(middle, ground, grid, density, "YlGnBu", LogNorm(1.0, top))
         _colour_bar(figure, middle, drawn, "persons per km2, log scale", log_top=top)
         middle.set_title("Population density")
 
@@ -365,7 +373,7 @@ def plot_city(clip: xr.Dataset, *, boundary: Any = None, cbd: Any = None, title:
         low, high = _urban_area(classes, grid, ground)
         figure.legend(
             handles=_class_handles(
-                [CLASS_NAMES[0], f"low density, {low:,.0f} km2", f"high density, {high:,.0f} km2"], ground
+                [CLASS_NAMES[0], f"low density, {low:,.0f} km2", f"high density, {high:,.0f} km2"], centre is not None
             ),
             loc="outside lower right",
             ncols=4,
@@ -374,7 +382,8 @@ def plot_city(clip: xr.Dataset, *, boundary: Any = None, cbd: Any = None, title:
         )
         for axes in (left, middle, right):
             dark = axes is left
-            _finish_city(axes, ground, (west, south, east, north), outline=_OUTLINE if dark else INK, veil=not dark)
+            outline = _OUTLINE if dark else INK
+            _finish_city(axes, ground, centre, (west, south, east, north), outline=outline, veil=not dark)
         figure.suptitle(drawable(title), x=0.01, ha="left")
         return finish(figure)
 
@@ -403,30 +412,26 @@ def plot_city_years(clips: Mapping[int, xr.Dataset], *, boundary: Any = None, cb
     if not clips:
         raise InputError("there is no clip to draw; give at least one year")
     years = sorted(clips)
-    first, grid = _layers(clips[years[0]])
-    del first
-    frame = _CityGround(boundary, None, grid)
-    bounds = frame.bounds(grid)
+    ground = _CityGround(boundary, _layers(clips[years[0]])[1])
+    bounds = ground.bounds(_layers(clips[years[0]])[1])
     aspect = min(max((bounds[3] - bounds[1]) / (bounds[2] - bounds[0]), 0.45), 1.6)
     across = min(len(years), 4)
     down = -(-len(years) // across)
+    by_year = isinstance(cbd, Mapping) and "cbd_lon" not in cbd
     with style():
         figure = Figure(figsize=(max(2.6 * across, 5.2), down * (2.5 * aspect + 0.4) + 0.8))
-        grid_of_axes = figure.subplots(down, across, squeeze=False)
-        has_cbd = False
-        for axes, year in zip(grid_of_axes.flat, years, strict=False):
+        places = figure.subplots(down, across, squeeze=False)
+        centres = [ground.point(cbd.get(year) if by_year else cbd) for year in years]
+        for axes, year, centre in zip(places.flat, years, centres, strict=False):
             layers, grid = _layers(clips[year])
-            of_year = cbd[year] if isinstance(cbd, Mapping) and year in cbd else cbd
-            ground = _CityGround(boundary, None if _is_by_year(of_year) else of_year, grid)
-            has_cbd |= ground.cbd is not None
             _draw_classes(axes, ground, grid, layers["density_class"])
-            _finish_city(axes, ground, bounds, outline=INK, veil=True)
+            _finish_city(axes, ground, centre, bounds, outline=INK, veil=True)
             area = sum(_urban_area(layers["density_class"], grid, ground))
             axes.set_title(f"{year}: {area:,.0f} km2 urban", fontsize=9.5)
-        for axes in grid_of_axes.flat[len(years) :]:
+        for axes in places.flat[len(years) :]:
             axes.set_visible(False)
         figure.legend(
-            handles=_class_handles(CLASS_NAMES, ground if has_cbd else frame),
+            handles=_class_handles(CLASS_NAMES, any(centre is not None for centre in centres)),
             loc="outside lower left",
             ncols=4,
             columnspacing=1.2,
@@ -436,28 +441,20 @@ def plot_city_years(clips: Mapping[int, xr.Dataset], *, boundary: Any = None, cb
         return finish(figure)
 
 
-def _is_by_year(cbd: Any) -> bool:
-    return isinstance(cbd, Mapping) and "cbd_lon" not in cbd
-
-
 def _draw_cells(
-    axes: Axes,
-    ground: _CityGround,
-    grid: Grid,
-    values: NDArray,
-    palette: str,
-    norm: Normalize,
-    below: str = "#d9d9d9",
+    axes: Axes, ground: _CityGround, grid: Grid, values: NDArray, palette: str, norm: Normalize
 ) -> QuadMesh:
+    """Draw cells by colour; those without data show the grey behind them."""
     x, y = ground.mesh(grid)
-    axes.set_facecolor(below)
-    return axes.pcolormesh(x, y, np.ma.masked_invalid(values), cmap=palette, norm=norm, zorder=1)
+    axes.set_facecolor(_NO_DATA)
+    colours = colormaps[palette].with_extremes(under="white" if isinstance(norm, LogNorm) else "black")
+    return axes.pcolormesh(x, y, np.ma.masked_invalid(values), cmap=colours, norm=norm, zorder=1)
 
 
 def _draw_classes(axes: Axes, ground: _CityGround, grid: Grid, classes: NDArray) -> None:
     norm = BoundaryNorm([NOT_URBAN - 0.5, LOW - 0.5, HIGH - 0.5, HIGH + 0.5], 3)
     x, y = ground.mesh(grid)
-    axes.set_facecolor("#d9d9d9")
+    axes.set_facecolor(_NO_DATA)
     axes.pcolormesh(x, y, np.ma.masked_invalid(classes), cmap=ListedColormap(CLASS_COLOURS), norm=norm, zorder=1)
 
 
@@ -473,12 +470,12 @@ def _urban_area(classes: NDArray, grid: Grid, ground: _CityGround) -> tuple[floa
     return float(area[inside & (classes == LOW)].sum()), float(area[inside & (classes == HIGH)].sum())
 
 
-def _class_handles(names: Sequence[str], ground: _CityGround) -> list[Any]:
+def _class_handles(names: Sequence[str], with_cbd: bool) -> list[Any]:
     handles: list[Any] = [
         Patch(facecolor=colour, edgecolor=GREY, linewidth=0.4, label=name)
         for colour, name in zip(CLASS_COLOURS, names, strict=True)
     ]
-    if ground.cbd is not None:
+    if with_cbd:
         handles.append(Line2D([], [], markersize=10, label="CBD", **_CBD))  # type: ignore[arg-type]
     return handles
 
@@ -495,7 +492,13 @@ def _colour_bar(figure: Figure, axes: Axes, drawn: QuadMesh, label: str, log_top
 
 
 def _finish_city(
-    axes: Axes, ground: _CityGround, bounds: tuple[float, float, float, float], *, outline: str, veil: bool
+    axes: Axes,
+    ground: _CityGround,
+    cbd: tuple[float, float] | None,
+    bounds: tuple[float, float, float, float],
+    *,
+    outline: str,
+    veil: bool,
 ) -> None:
     """Veil what lies outside the boundary, draw boundary and CBD, set the frame."""
     west, south, east, north = bounds
@@ -514,8 +517,8 @@ def _finish_city(
             )
         )
         axes.add_collection(LineCollection(ground.outline, colors=outline, linewidths=1.0, zorder=4))
-    if ground.cbd is not None:
-        axes.plot(*ground.cbd, markersize=11, zorder=8, **_CBD)  # type: ignore[arg-type]
+    if cbd is not None:
+        axes.plot(*cbd, markersize=11, zorder=8, **_CBD)  # type: ignore[arg-type]
     width, height = east - west, north - south
     bar = 0.09 * max(width, height)
     axes.set_xlim(west, east)

@@ -71,7 +71,7 @@ def regression_table(
     """
     _require_options(fits, names, errors)
     rows: dict[tuple[str, str], list[str]] = {}
-    for term in _order([str(t["term"]) for fit in fits for t in fit["terms"]]):
+    for term in term_order([str(t["term"]) for fit in fits for t in fit["terms"]]):
         found = [next((t for t in fit["terms"] if t["term"] == term), None) for fit in fits]
         label = (labels or {}).get(term, term)
         rows[label, "estimate"] = [_starred(t, stars, decimals) for t in found]
@@ -242,7 +242,7 @@ def table_html(table: pd.DataFrame) -> str:
     """
     head, body = _grid(table)
     lines = ['<table class="models">', "<thead>"]
-    lines += ["<tr>" + "".join(f'<th scope="col">{html.escape(c)}</th>' for c in cells) + "</tr>" for cells in head]
+    lines += [f"<tr>{_spans(cells)}</tr>" for cells in head]
     lines += ["</thead>", "<tbody>"]
     for kind, cells in body:
         first, *rest = (html.escape(cell) for cell in cells)
@@ -251,6 +251,18 @@ def table_html(table: pd.DataFrame) -> str:
             f'<tr{mark}><th scope="row">{first}</th>' + "".join(f"<td>{cell}</td>" for cell in rest) + "</tr>"
         )
     return "\n".join([*lines, "</tbody>", "</table>"])
+
+
+def _spans(cells: Sequence[str]) -> str:
+    """Heads of columns; a named group reaches over the empty cells after it."""
+    out = [f'<th scope="col">{html.escape(cells[0])}</th>']
+    for k in range(1, len(cells)):
+        if not cells[k]:
+            continue
+        end = next((j for j in range(k + 1, len(cells)) if cells[j]), len(cells))
+        span = f' colspan="{end - k}"' if end - k > 1 else ""
+        out.append(f'<th scope="col"{span}>{html.escape(cells[k])}</th>')
+    return "".join(out)
 
 
 def table_latex(table: pd.DataFrame) -> str:
@@ -369,7 +381,7 @@ def _require_options(fits: Sequence[Mapping[str, Any]], names: Sequence[str], er
         raise InputError(f"two models are named {doubled!r}; give each its own name")
 
 
-def _order(terms: Sequence[str]) -> list[str]:
+def term_order(terms: Sequence[str]) -> list[str]:
     """Variables as they come, then their lags, then rho and lambda, the constant last."""
     found = list(dict.fromkeys(terms))
 

@@ -38,8 +38,10 @@ ALIGN: tuple[Align, ...] = ("mean", "nearest")
 
 # A centre this near to a cell's edge (in cells) lies on it: it goes to the west or north cell.
 _TIE = 1e-6
-# Between two CRSs the mean is a midpoint rule with this many points along each side of a cell.
+# Between two CRSs the mean is a midpoint rule with this many points along each side of the smaller of both cells.
 _QUADRATURE = 8
+# Means are rounded to this many decimals: the mean of tens must be ten, or a strict threshold is met by rounding.
+_DECIMALS = 10
 
 
 def align(source: GridSource, grid: Grid, *, how: Align = "mean") -> GridSource:
@@ -58,8 +60,8 @@ def align(source: GridSource, grid: Grid, *, how: Align = "mean") -> GridSource:
     Returns
     -------
     GridSource
-        The source itself where both lattices are the same. Between two CRSs ``mean`` is the mean of 8 x 8
-        points spread evenly over the cell.
+        The source itself where both lattices are the same. Between two CRSs ``mean`` is the mean of points
+        spread evenly over the cell, 8 x 8 of them or, where light cells are smaller, 8 x 8 to each of those.
 
     Raises
     ------
@@ -224,10 +226,12 @@ def _mean(block: Block, rows: tuple[_Axis, int], cols: tuple[_Axis, int]) -> Blo
     values = block.values if block.valid is None else np.where(valid, block.values, 0)
     total = _summed(_summed(values, rows, 0, np.float64), cols, 1, np.float64)
     if block.valid is None and whole:
-        return Block(total / (rows[0].weight.sum(axis=1)[:, None] * cols[0].weight.sum(axis=1)), None)
+        mean = total / (rows[0].weight.sum(axis=1)[:, None] * cols[0].weight.sum(axis=1))
+        return Block(np.round(mean, _DECIMALS, out=mean), None)
     weight = _summed(_summed(valid.astype(np.float64), rows, 0, np.float64), cols, 1, np.float64)
     covered = weight > _TIE
-    return Block(np.divide(total, weight, out=np.zeros_like(total), where=covered), covered)
+    mean = np.divide(total, weight, out=np.zeros_like(total), where=covered)
+    return Block(np.round(mean, _DECIMALS, out=mean), covered)
 
 
 def _summed(values: NDArray, axis: tuple[_Axis, int], along: int, dtype: type) -> NDArray:
@@ -294,7 +298,8 @@ class _Reprojected:
             return Block(values, valid)
         total = np.zeros(window.shape)
         weight = np.zeros(window.shape)
-        steps = (np.arange(_QUADRATURE) + 0.5) / _QUADRATURE
+        points = self._points()
+        steps = (np.arange(points) + 0.5) / points
         for v in steps:
             north, south = (1 - v), v
             col_v = north * col[:-1] + south * col[1:]
@@ -309,7 +314,18 @@ class _Reprojected:
                 total = total + np.where(valid, values, 0)
                 weight = weight + valid
         covered = weight > 0
-        return Block(np.divide(total, weight, out=total, where=covered), covered)
+        mean = np.divide(total, weight, out=total, where=covered)
+        return Block(np.round(mean, _DECIMALS, out=mean), covered)
+
+    def _points(self) -> int:
+        """Points along each side of a cell, from the light cells along the sides of the cell in the grid's middle."""
+        row, col = self.grid.height // 2, self.grid.width // 2
+        x, y = self.grid.x([col - 0.5, col + 0.5, col - 0.5]), self.grid.y([row - 0.5, row - 0.5, row + 0.5])
+        to_source = Transformer.from_crs(self.grid.crs, self.source.grid.crs, always_xy=True)
+        sx, sy = to_source.transform(x, y)
+        across, down = np.ptp(self.source.grid.col(sx)), np.ptp(self.source.grid.row(sy))
+        ratio = max(across, down)
+        return max(_QUADRATURE, round(_QUADRATURE * ratio)) if np.isfinite(ratio) else _QUADRATURE
 
 
 def _bounds(position: NDArray, size: int) -> tuple[int, int]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from gistools.errors import InputError
+from gistools.errors import GistoolsError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,8 +116,26 @@ def _on_cluster(
             f"no Dask scheduler answers at {address}: {error}; start one with `dask scheduler`"
         ) from error
     with client:
-        futures = client.map(function, list(tasks), pure=False)
-        for done, _ in enumerate(as_completed(futures, raise_errors=False), start=1):
+        futures = client.map(partial(_carried, function), list(tasks), pure=False)
+        for done, _ in enumerate(as_completed(futures, loop=client.loop, raise_errors=False), start=1):
             if progress:
                 progress(done, len(tasks))
-        return list(client.gather(futures))
+        results = client.gather(futures)
+    for result in results:
+        if isinstance(result, _Failure):
+            raise result.kind(result.message)
+    return list(results)
+
+
+class _Failure(NamedTuple):
+    """An error of ours on its way back from a worker: what caused it (GDAL's errors) cannot always travel."""
+
+    kind: type[GistoolsError]
+    message: str
+
+
+def _carried(function: Callable[[T], R], task: T) -> R | _Failure:
+    try:
+        return function(task)
+    except GistoolsError as error:
+        return _Failure(type(error), str(error))

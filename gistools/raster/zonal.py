@@ -291,7 +291,8 @@ class _Runs:
             self.index = self.index[:-1]
 
     def _by_city(self, by_run: NDArray, by_edge: NDArray | None) -> NDArray:
-        out = np.bincount(self.zone, by_run, self.cities)
+        out = np.zeros(self.cities)  # a count of nothing would be whole numbers
+        out += np.bincount(self.zone, by_run, self.cities)
         if self.edges is not None and by_edge is not None:
             out += np.bincount(self.edges.zone, by_edge * self.edges.fraction, self.cities)
         return out

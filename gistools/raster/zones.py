@@ -152,7 +152,7 @@ class Zones:
 
     def interior(self) -> Zones:
         """Return the runs without edge cells (all runs, where membership is by centre)."""
-        if self.edges is None or not len(self.edges.row):
+        if self.edges is None or not len(self.edges.row) or not len(self.row):
             return self
         width = self.grid.width
         edge = np.unique(self.edges.row.astype(np.int64) * width + self.edges.col)
@@ -436,7 +436,8 @@ def _disjoint(
         chosen = np.isin(row, again)
         decided = _decide_ties(ties, own, crs, grid)
         painted = _repaint(again, row[chosen], start[chosen], stop[chosen], zone[chosen], (ties, decided), grid)
-        shared = _count_shared(row[chosen], start[chosen], stop[chosen], zone[chosen], codes, grid)
+        size = np.bincount(zone, stop - start, len(codes))
+        shared = _count_shared(row[chosen], start[chosen], stop[chosen], zone[chosen], size, codes, grid)
         row, start, stop, zone = (
             np.concatenate([kept[~chosen], new]) for kept, new in zip((row, start, stop, zone), painted, strict=True)
         )
@@ -495,9 +496,9 @@ def _repaint(
 
 
 def _count_shared(
-    row: NDArray, start: NDArray, stop: NDArray, zone: NDArray, codes: tuple[str, ...], grid: Grid
+    row: NDArray, start: NDArray, stop: NDArray, zone: NDArray, size: NDArray, codes: tuple[str, ...], grid: Grid
 ) -> int:
-    """Count cells whose centre lies in two polygons; refuse more than slivers, naming the pairs."""
+    """Count cells whose centre lies in two polygons; refuse more than slivers of their size, naming the pairs."""
     first = row * np.int64(grid.width) + start
     last = row * np.int64(grid.width) + stop
     order = np.argsort(first, kind="stable")
@@ -511,7 +512,6 @@ def _count_shared(
             j += 1
     if not pairs:
         return 0
-    size = np.bincount(zone, last - first, len(codes))
     bad = {p: n for p, n in pairs.items() if n > max(1.0, OVERLAP_TOLERANCE * min(size[p[0]], size[p[1]]))}
     if bad:
         named = [f"{codes[a]} and {codes[b]} ({n} cells)" for (a, b), n in sorted(bad.items(), key=lambda i: -i[1])]
@@ -548,7 +548,7 @@ def _edge_fractions(polygons: NDArray, codes: tuple[str, ...], grid: Grid) -> Ed
     )
     cells, zones, fractions = [], [], []
     full_cells, full_zones = [], []
-    for k in range(len(codes)):
+    for k in np.flatnonzero(~shapely.is_empty(polygons)).tolist():
         one = gpd.GeoDataFrame(geometry=[polygons[k]], crs=grid.crs)
         found = exact_extract(raster, one, ["cell_id", "coverage"], output="pandas")
         cell = np.asarray(found["cell_id"].iloc[0], np.int64)

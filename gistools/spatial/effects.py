@@ -148,7 +148,8 @@ def _multipliers_at(
 def _draws(estimates: FloatArray, covariance: FloatArray, draws: int, seed: int) -> FloatArray:
     """Draw estimates from their normal distribution."""
     scale = np.sqrt(np.diag(covariance))
-    values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
-    root = vectors * np.sqrt(np.clip(values, 0, None))
+    # The triangular root is unique, so that the draws are the same everywhere. Covariances clustered in fewer cities
+    # than terms are singular: the small addition makes them regular and changes no digit that is printed.
+    root = np.linalg.cholesky(covariance / np.outer(scale, scale) + 1e-12 * np.eye(len(scale)))
     normal = np.random.default_rng(seed).standard_normal((draws, len(estimates)))
     return np.asarray(estimates + (normal @ root.T) * scale)

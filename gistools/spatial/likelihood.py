@@ -16,7 +16,7 @@ from scipy.optimize import minimize_scalar
 from gistools.checks import listed
 from gistools.econometrics import covariance as cov
 from gistools.econometrics.fixed_effects import Effects, effect_count, within
-from gistools.errors import ConvergenceError, WeightsError
+from gistools.errors import ConvergenceError, InputError, WeightsError
 from gistools.spatial.operator import SpatialFilter, Traces
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ Correction = Literal["none", "transformation", "bias"]
 
 # Points at which the likelihood is looked at before the search, so that it starts on the highest hill.
 SCAN = 16
+# Residuals of this share of the outcome are rounding.
+EXACT = 1e-10
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Sample:
     def loglik(self, squares: float, jacobian: float = 0.0) -> float:
         """Return the likelihood with the error variance at its maximum."""
         n = self.n_effective
-        return -0.5 * n * (np.log(2 * np.pi * squares / n) + 1.0) + jacobian
+        return -0.5 * n * (np.log(2 * np.pi * max(squares, 1e-300) / n) + 1.0) + jacobian
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ def fit_lag(sample: Sample, spatial_filter: SpatialFilter, *, clustered: bool) -
     lag = sample.lag()
     both = cov.least_squares(np.column_stack([sample.y, lag]), sample.X)
     e0, e1 = (np.column_stack([sample.y, lag]) - sample.X @ both).T
-    _refuse_unidentified(e0, e1)
+    _refuse_unidentified(sample, e0, e1)
 
     def loglik(rho: float) -> float:
         residuals = e0 - rho * e1
@@ -187,6 +189,8 @@ def fit_lag(sample: Sample, spatial_filter: SpatialFilter, *, clustered: bool) -
 
     rho, value = maximise(loglik, spatial_filter.bounds)
     residuals = e0 - rho * e1
+    if np.linalg.norm(residuals) <= EXACT * np.linalg.norm(sample.y):
+        raise InputError("the model explains the outcome without error, so nothing can be inferred from it")
     theta = _Theta(both[:, 0] - rho * both[:, 1], rho, float(residuals @ residuals) / sample.n_effective)
     information = _Information(sample, spatial_filter, theta)
     if sample.correction == "bias":
@@ -233,8 +237,10 @@ def require_transformable(sample: Sample) -> None:
         )
 
 
-def _refuse_unidentified(e0: FloatArray, e1: FloatArray) -> None:
+def _refuse_unidentified(sample: Sample, e0: FloatArray, e1: FloatArray) -> None:
     norm0, norm1 = float(np.linalg.norm(e0)), float(np.linalg.norm(e1))
+    if norm0 <= EXACT * float(np.linalg.norm(sample.y)):
+        raise InputError("the regressors explain the outcome without error, so nothing is left for its spatial lag")
     if norm1 == 0 or abs(float(e0 @ e1)) >= (1 - 1e-12) * norm0 * norm1:
         raise WeightsError(
             "rho cannot be told apart from the effects: the spatial lag of the outcome is a multiple of the outcome "

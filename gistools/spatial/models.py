@@ -25,7 +25,7 @@ from gistools.econometrics.fixed_effects import (
     independent_columns,
     within,
 )
-from gistools.econometrics.results import Fit
+from gistools.econometrics.results import Fit, printed
 from gistools.errors import InputError, PanelError
 from gistools.spatial.effects import decompose_effects
 from gistools.spatial.likelihood import Correction, Estimate, Sample, fit_lag
@@ -110,7 +110,7 @@ class SpatialFit(Fit):
             shown = self.effects_decomposition[
                 ["term", "effect", "estimate", "std_error", "p_value", "std_error_sim"]
             ]
-            lines.append(shown.to_string(index=False, float_format=lambda value: f"{value:.6g}"))
+            lines.append(printed(shown))
         return "\n".join(lines)
 
 
@@ -201,14 +201,15 @@ def fit_spatial(
         "durbin": lagged,
         "row_standardised": W is not None and is_row_standardised(W),
     }
+    notes = list(sample.notes)
     if W is not None and model in ("sar", "sdm"):
         spatial_filter = SpatialFilter(W)
         estimate = fit_lag(sample, spatial_filter, clustered=cluster is not None)
         options |= {"determinant": spatial_filter.method, "rho_bounds": list(spatial_filter.bounds)}
+        notes += _note_on_rho(float(estimate.estimates[-1]), spatial_filter.bounds)
     else:
         spatial_filter = None
         estimate = _least_squares(sample, cluster is not None)
-    notes = list(sample.notes)
     table = pd.DataFrame()
     if W is not None and model != "pooled":
         table, rejected = decompose_effects(
@@ -356,6 +357,12 @@ def _least_squares(sample: Sample, clustered: bool) -> Estimate:
         df=df,
         errors=errors,
     )
+
+
+def _note_on_rho(rho: float, bounds: tuple[float, float]) -> list[str]:
+    if min(rho - bounds[0], bounds[1] - rho) > 1e-3 * (bounds[1] - bounds[0]):
+        return []
+    return [f"rho lies at the end of its interval ({bounds[0]:.4g} to {bounds[1]:.4g}): do not rely on its error"]
 
 
 def _notes_on_weights(W: sparse.csr_array, model: Model, effects: Effects, codes: pd.Index) -> list[str]:

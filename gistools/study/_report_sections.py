@@ -152,10 +152,10 @@ def _provinces_text(run: RunFolder) -> str:
 
 
 def _effect_facts(run: RunFolder) -> list[tuple[str, str, str]]:
-    """The first regressor of the last model: its total effect, or its coefficient."""
+    """The first regressor of the last spatial model: its total effect; or of the last model, its coefficient."""
     if not run.fits:
         return []
-    fit = run.fits[-1]
+    fit = next((fit for fit in reversed(run.fits) if fit.get("effects_decomposition")), run.fits[-1])
     effects = {(e["term"], e["effect"]): e for e in fit.get("effects_decomposition") or ()}
     term = next((t for t in fit["terms"] if t["term"] not in ("const", "rho", "lambda")), None)
     if term is None:
@@ -294,7 +294,8 @@ def sensitivity(run: RunFolder, draw: Draw) -> Section | None:
         )
         blocks.append(draw("sensitivity", figure, "The diamond is the study's own choice."))
     shown = table.drop(columns=[c for c in ("varied", "year") if c in table])
-    blocks.append(Table(shown.rename(columns=lambda c: c.replace("_", " ")), "All figures"))
+    decimals = {"mean sprawl index": 3, "rank correlation": 3, "density threshold": 0}
+    blocks.append(Table(shown.rename(columns=lambda c: c.replace("_", " ")), "All figures", decimals))
     return Section("Sensitivity to thresholds", blocks)
 
 
@@ -326,10 +327,12 @@ def neighbours(run: RunFolder, draw: Draw) -> Section | None:
     weights, moran = run.tables.get("weights"), run.tables.get("moran")
     blocks: list[Block] = []
     if weights is not None and len(weights):
-        columns = [c for c in weights.columns if c not in ("symmetric",)]
+        shown = weights.drop(columns=[c for c in ("symmetric",) if c in weights])
+        if "islands" in shown:
+            shown["islands"] = shown["islands"].fillna("none").replace("", "none")
         blocks += [
             Heading("Weights: who is whose neighbour"),
-            Table(weights[columns].rename(columns=lambda c: c.replace("_", " ")), "Weights between cities"),
+            Table(shown.rename(columns=lambda c: c.replace("_", " ")), "Weights between cities"),
         ]
         if "density" in weights and (weights["density"] > DENSE).any():
             names = listed(weights.loc[weights["density"] > DENSE, "name"])

@@ -18,7 +18,7 @@ from pyproj import CRS
 
 from gistools.checks import require_columns, require_unique
 from gistools.errors import ConfigError, FileMissingError, GridError, TableError
-from gistools.grid import Grid
+from gistools.grid import WGS84, Grid
 from gistools.io.tables import as_text, read_table
 from gistools.io.vectors import read_vector
 from gistools.io.weights import read_adjacency
@@ -124,6 +124,8 @@ def read_run(folder: Path) -> RunFolder:
     cities = read_vector(folder / "cities.parquet")
     require_columns(cities, ["city_code"], "cities.parquet")
     cities = cities.assign(city_code=as_text(cities["city_code"]))
+    if cities.crs is not None:
+        cities = cities.to_crs(WGS84)
     tables = {}
     for path in sorted(folder.glob("*.csv")):
         if path.stem != "panel" and path.stat().st_size:

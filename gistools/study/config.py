@@ -83,6 +83,8 @@ class BoundariesConfig(_Part):
     code: str = "city_code"
     name: str | None = None
     province: str | None = None
+    name_en: str | None = None
+    province_en: str | None = None
     encoding: str | None = None
     repair: bool = False
 
@@ -278,7 +280,13 @@ def load_config(path: str | Path) -> StudyConfig:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """A safe loader that refuses a key that stands twice in one mapping."""
+    """A safe loader that refuses a key that stands twice in one mapping, and leaves codes such as 0301 text."""
+
+    # YAML 1.1 reads 0301 as the octal number 193
+    yaml_implicit_resolvers = {  # noqa: RUF012  (as the base class keeps them)
+        **yaml.SafeLoader.yaml_implicit_resolvers,
+        "0": [("tag:yaml.org,2002:str", re.compile(r"0\d+$")), *yaml.SafeLoader.yaml_implicit_resolvers["0"]],
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()

@@ -46,6 +46,7 @@ _MOST_PROVINCES = 36
 _CITY_COLUMNS = (
     "city_code",
     "city_name",
+    "city_name_en",
     "province",
     "sprawl_index",
     "urban_area_km2",
@@ -221,7 +222,6 @@ def _cities(run: RunFolder, gallery: _Gallery) -> list[Block]:
     if not clips:
         return []
     names = city_labels(run.cities)
-    full = run.cities.set_index("city_code")["city_name"] if "city_name" in run.cities else None
     blocks: list[Block] = [Heading("Cities")]
     cells: dict[str, pd.DataFrame] = {}
     slopes: dict[str, float] = {}
@@ -230,14 +230,14 @@ def _cities(run: RunFolder, gallery: _Gallery) -> list[Block]:
         last = years[-1]
         centres = {year: _cbd(run, code, year) for year in years}
         figure = plot_city(of_city[last], boundary=boundary, cbd=centres[last], title=f"{names[code]}, {last}")
-        name = str(full[code]) if full is not None and pd.notna(full[code]) else code
-        caption = f"{name} ({code}), {last}: lights, population density, and urban cells by density class."
+        name = _full_name(run, code)
+        caption = f"{name}, {last}: lights, population density, and urban cells by density class."
         blocks.append(gallery.draw(f"city_{code}_{last}", figure, caption))
         if len(years) > 1:
             figure = plot_city_years(
                 of_city, boundary=boundary, cbd=centres, title=f"{names[code]}: urban cells by year"
             )
-            caption = f"{name} ({code}): urban cells of low and high density, year by year."
+            caption = f"{name}: urban cells of low and high density, year by year."
             blocks.append(gallery.draw(f"city_{code}_years", figure, caption))
         centre = centres[last]
         if centre is not None:
@@ -250,6 +250,13 @@ def _cities(run: RunFolder, gallery: _Gallery) -> list[Block]:
         )
         blocks.append(gallery.draw("gradients", figure, caption))
     return blocks
+
+
+def _full_name(run: RunFolder, code: str) -> str:
+    """Every name of a city, and its code: a picture may show only one of them."""
+    row = run.cities[run.cities["city_code"] == code].iloc[0]
+    names = [str(row[column]) for column in ("city_name", "city_name_en") if column in row and pd.notna(row[column])]
+    return f"{' '.join(dict.fromkeys(names))} ({code})" if names else code
 
 
 def _cbd(run: RunFolder, code: str, year: int) -> tuple[float, float] | None:
@@ -293,6 +300,8 @@ def urban_cells(clip: xr.Dataset, boundary: shapely.Geometry, cbd: tuple[float, 
 def _city_table(run: RunFolder) -> list[Block]:
     year = run.years[-1]
     rows = run.panel[run.panel["year"] == year]
+    if "city_name_en" in run.cities and "city_name_en" not in rows:
+        rows = rows.assign(city_name_en=rows["city_code"].map(run.cities.set_index("city_code")["city_name_en"]))
     columns = [column for column in _CITY_COLUMNS if column in rows and rows[column].notna().any()]
     table = rows[columns].rename(columns={column: short_name(column) for column in columns})
     failed = [name for name, state in (run.manifest.get("years") or {}).items() if state.get("status") == "failed"]

@@ -219,11 +219,11 @@ def _check_same_cities(have: pd.Index, wanted: pd.Index) -> None:
     if len(beyond):
         parts.append(f"{len(beyond)} of {len(have)} cities of the weights are not in the data ({listed(beyond)})")
     numbers = {str(i) for i in range(len(have) + 1)}
-    hint = (
-        "the weights are keyed by row numbers; build them keyed by the city code"
-        if set(have) <= numbers and not len(set(wanted) & numbers)
-        else "build the weights for the cities of the data"
-    )
+    hint = "build the weights for the cities of the data"
+    if set(have) <= numbers and not len(set(wanted) & numbers):
+        hint = "the weights are keyed by row numbers; build them keyed by the city code"
+    elif {code.lstrip("0") for code in have} == {code.lstrip("0") for code in wanted}:
+        hint = "the codes differ by leading zeros; keep them as text in both"
     raise WeightsError(f"{'; '.join(parts)}: {hint}")
 
 

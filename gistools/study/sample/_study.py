@@ -16,7 +16,13 @@ seed: {seed}                          # of permutations and simulated standard e
 years: {years}               # the panel; "2001,2006-2013" is allowed too
 
 # The cities: any vector file with a CRS. Codes are read as text and keep their leading zeros.
-boundaries: {{file: cities.gpkg, code: city_code, name: city_name, province: province}}
+boundaries:
+  file: cities.gpkg
+  code: city_code
+  name: city_name
+  province: province
+  name_en: city_name_en       # where names are Chinese: for figures on machines without a Chinese font
+  province_en: province_en
 
 # One file a year, or several. Two satellites in one year are composited.
 lights: {{files: "lights/F*{{year}}*.tif"}}                        # DMSP-OLS stable lights, digital numbers 0-63
