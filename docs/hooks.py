@@ -8,6 +8,9 @@ from typing import Any
 import click
 from latex2mathml.converter import convert
 
+DISPLAY = re.compile(r"\$\$(.+?)\$\$", re.DOTALL)
+INLINE = re.compile(r"(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\w$])")
+
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill in a page before it is rendered."""
@@ -21,10 +24,8 @@ def formulas(markdown: str) -> str:
     """Turn ``$$...$$`` and ``$...$`` into MathML, which browsers show without any script; code is left alone."""
     parts = re.split(r"(```.*?```|`[^`\n]*`)", markdown, flags=re.DOTALL)
     for k in range(0, len(parts), 2):
-        block = re.sub(
-            r"\$\$(.+?)\$\$", lambda m: _inline(convert(m[1].strip(), display="block")), parts[k], flags=re.DOTALL
-        )
-        parts[k] = re.sub(r"(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?![\w$])", lambda m: _inline(convert(m[1])), block)
+        parts[k] = DISPLAY.sub(lambda m: _inline(convert(m[1].strip(), display="block")), parts[k])
+        parts[k] = INLINE.sub(lambda m: _inline(convert(m[1])), parts[k])
     return "".join(parts)
 
 

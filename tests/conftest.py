@@ -1,7 +1,10 @@
 """Where the tests find the real data and the reference cases that lie beside a full checkout."""
 
 import os
+import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,3 +32,19 @@ def data_dir() -> Path:
 def cases_dir() -> Path:
     """Reference cases with known answers."""
     return _folder("cases")
+
+
+@contextmanager
+def _files_up_to(size: int) -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture
+def small_files():
+    """A context in which the system refuses to write any file beyond a size, as a full disk would."""
+    return _files_up_to

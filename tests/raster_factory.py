@@ -21,14 +21,14 @@ UTM_48N = CRS.from_epsg(32648)
 ARC30 = 1 / 120
 
 
-def lonlat_grid(
-    shape: tuple[int, int], *, cell: float = ARC30, west: float = 104.0, north: float = 30.0
-) -> Grid:
+def lonlat_grid(shape: tuple[int, int], *, cell: float = ARC30, west: float = 104.0, north: float = 30.0) -> Grid:
     """A lattice of degrees; 30 arc-seconds near Chengdu unless said otherwise."""
     return Grid(WGS84, Affine(cell, 0, west, 0, -cell, north), shape)
 
 
-def source(values: ArrayLike, grid: Grid | None = None, valid: ArrayLike | None = None, name: str = "array") -> ArraySource:
+def source(
+    values: ArrayLike, grid: Grid | None = None, valid: ArrayLike | None = None, name: str = "array"
+) -> ArraySource:
     """An array as a grid source, on the default lattice unless another is given."""
     values = np.asarray(values)
     return ArraySource(
@@ -158,3 +158,12 @@ def write_raster(
         if tags:
             file.update_tags(**tags)
     return path
+
+
+def spoil_block(path: Path, column: int, row: int) -> None:
+    """Overwrite the head of a compressed block, so that it cannot be decoded; the rest of the file stays whole."""
+    with rasterio.open(path) as file:
+        offset = int(file.get_tag_item(f"BLOCK_OFFSET_{column}_{row}", "TIFF", bidx=1))
+    content = bytearray(path.read_bytes())
+    content[offset : offset + 8] = b"\xff" * 8
+    path.write_bytes(bytes(content))

@@ -130,7 +130,9 @@ def slow_form(
             lon, lat = grid.lonlat(*cbd["cell"])
             row["cbd_lon"], row["cbd_lat"] = float(lon), float(lat)
             if mine:
-                near = [cell for cell, d in zip(mine, distance_km(grid, cbd["cell"], mine), strict=True) if d <= radius_km]
+                near = [
+                    cell for cell, d in zip(mine, distance_km(grid, cbd["cell"], mine), strict=True) if d <= radius_km
+                ]
                 known = [cell for cell in near if math.isfinite(count[cell])]
                 row["central_population"] = sum(weight[cell] * count[cell] for cell in known) if known else NAN
                 ground = sum(weight[cell] * area[cell] for cell in near)

@@ -30,7 +30,13 @@ PANEL = pd.DataFrame({"city_code": ["1", "1", "2"], "year": [2001, 2002, 2001], 
 
 @pytest.mark.parametrize(
     ("items", "most", "text"),
-    [([], 5, ""), (["a"], 5, "a"), (["a", "b"], 2, "a, b"), (["a", "b", "c"], 2, "a, b and 1 more"), ([1, 2], 5, "1, 2")],
+    [
+        ([], 5, ""),
+        (["a"], 5, "a"),
+        (["a", "b"], 2, "a, b"),
+        (["a", "b", "c"], 2, "a, b and 1 more"),
+        ([1, 2], 5, "1, 2"),
+    ],
 )
 def test_listed(items, most, text):
     assert listed(items, most) == text
@@ -60,7 +66,9 @@ def test_doubled_keys_are_named():
 
 def test_choices_are_closed():
     require_choice("mean", ["mean", "nearest"], "align")
-    with pytest.raises(InputError, match=r"align is 'neerest', but must be one of mean, nearest; did you mean 'nearest'"):
+    with pytest.raises(
+        InputError, match=r"align is 'neerest', but must be one of mean, nearest; did you mean 'nearest'"
+    ):
         require_choice("neerest", ["mean", "nearest"], "align")
 
 

@@ -79,6 +79,7 @@ def test_queen_and_rook_of_a_chessboard():
     assert queen.unique_ids.tolist() == board["city_code"].tolist()
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(("rook", "key"), [(False, "queen_neighbours"), (True, "rook_neighbours")])
 @pytest.mark.parametrize("tolerance_m", [0.0, 1.0])
 def test_columbus_neighbours(cases_dir, rook, key, tolerance_m):
@@ -279,6 +280,8 @@ def test_our_graphs_work_in_libpysal():
     assert w.n_components >= 1
     assert np.allclose(w.lag(np.arange(15.0)), w.sparse @ np.arange(15.0))
     assert as_graph(w.to_W()).adjacency.to_dict() == w.adjacency.to_dict()
+    part = w.subgraph(w.unique_ids[4:9])
+    assert np.array_equal(dense(part, w.unique_ids[4:9]), dense(w, w.unique_ids)[4:9, 4:9])
 
 
 @pytest.mark.parametrize(

@@ -89,9 +89,9 @@ def _windows(zones: Zones, cbds: pd.DataFrame, radius_km: float) -> list[tuple[i
     lon, lat = (cbds[name].to_numpy()[has, None] for name in ("cbd_lon", "cbd_lat"))
     # the circle itself is carried over: projections shear, so that cells' sides do not tell how far it reaches;
     # it is drawn a little wider, for it bulges between its 36 points
-    around = np.broadcast_to(np.arange(0.0, 360.0, 10.0), (len(has), 36))
-    circle = GEOD.fwd(*np.broadcast_arrays(lon, lat, around), np.full(around.shape, 1020.0 * radius_km))
-    x, y = Transformer.from_crs(WGS84, grid.crs, always_xy=True).transform(*circle[:2])
+    lon, lat, azimuth = np.broadcast_arrays(lon, lat, np.arange(0.0, 360.0, 10.0))
+    lon, lat, _ = GEOD.fwd(lon, lat, azimuth, np.full(azimuth.shape, 1020.0 * radius_km))
+    x, y = Transformer.from_crs(WGS84, grid.crs, always_xy=True).transform(lon, lat)
     rows, cols = grid.row(y), grid.col(x)
     out = []
     for k in np.argsort(row[has], kind="stable"):

@@ -38,9 +38,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Suggest the nearest command for a misspelt one."""
-        from gistools.checks import closest
-
         if args and args[0] not in self.lazy and not args[0].startswith("-"):
+            from gistools.checks import closest
+
             ctx.fail(f"there is no command '{args[0]}'{closest(args[0], self.lazy)}")
         return super().resolve_command(ctx, args)
 

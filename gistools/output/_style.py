@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import matplotlib.style
@@ -12,6 +13,9 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.rcsetup import cycler
 
+from gistools.checks import listed
+from gistools.errors import InputError
+from gistools.io.atomic import atomic_path
 from gistools.output._fonts import font_families, title_weight
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 INK, GREY, PALE = "#222222", "#8a8a8a", "#ececec"
 MISSING_HATCH = "/////"
 DPI = 144
+FORMATS = (".png", ".svg")
 
 
 def style() -> AbstractContextManager[None]:
@@ -94,10 +99,44 @@ def figure_png(figure: Figure, *, dpi: int = DPI) -> bytes:
     return buffer.getvalue()
 
 
+def save_figure(figure: Figure, path: str | Path, *, dpi: int = DPI) -> None:
+    """Write a figure, whole or not at all.
+
+    Parameters
+    ----------
+    figure : Figure
+    path : path
+        ``.png``, or ``.svg`` for print (letters become outlines, so that no font is needed to show them).
+    dpi : int
+        Dots per inch of a PNG.
+
+    Raises
+    ------
+    InputError
+        If the extension is neither.
+    OutputError
+        If the file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix not in FORMATS:
+        raise InputError(f"{path}: figures are written as {listed(FORMATS)}, by extension")
+    drawn = figure_png(figure, dpi=dpi) if path.suffix == ".png" else _svg(figure)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(drawn)
+
+
+def _svg(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    with style(), matplotlib.rc_context({"svg.hashsalt": "gistools", "svg.fonttype": "path"}):
+        figure.savefig(buffer, format="svg", bbox_inches="tight", pad_inches=0.08, metadata={"Date": None})
+    return buffer.getvalue()
+
+
 def finish(figure: Figure) -> Figure:
-    """Lay a figure out for good while the style still holds: ticks made later would take the user's fonts."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+    """Make the first ticks of every axis while the style holds; Matplotlib makes the others late, as copies."""
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.get_ticklabels()
     return figure
 
 

@@ -14,7 +14,7 @@ from gistools.checks import listed, require_columns, require_numeric
 from gistools.errors import InputError, TableError
 from gistools.output._fonts import city_labels, count_undrawable, drawable, province_labels
 from gistools.output._numbers import number
-from gistools.output._style import GREY, INK, PALETTE, figure_png, finish, style
+from gistools.output._style import GREY, INK, PALETTE, figure_png, finish, save_figure, style
 from gistools.output.tables import term_order
 from gistools.weights.graph import from_adjacency_table, standardised_rows, weights_matrix
 
@@ -34,6 +34,7 @@ __all__ = [
     "plot_moran",
     "plot_sensitivity",
     "plot_series",
+    "save_figure",
 ]
 
 _BAND = "#cfe0ee"

@@ -34,7 +34,7 @@ from gistools.output._geography import (
 )
 from gistools.output._interactive import interactive_map
 from gistools.output._numbers import SCHEMES, Classes, Scheme, classify
-from gistools.output._style import GREY, INK, MISSING_HATCH, bare, figure_png, finish, ramp, style
+from gistools.output._style import GREY, INK, MISSING_HATCH, bare, figure_png, finish, ramp, save_figure, style
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -50,6 +50,7 @@ __all__ = [
     "plot_choropleth",
     "plot_city",
     "plot_city_years",
+    "save_figure",
 ]
 
 # Not urban, low and high density: told apart by the colour-blind and in grey.

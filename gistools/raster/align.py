@@ -30,6 +30,8 @@ from gistools.grid import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import xarray as xr
     from numpy.typing import NDArray
 
@@ -38,8 +40,6 @@ ALIGN: tuple[Align, ...] = ("mean", "nearest")
 
 # A centre this near to a cell's edge (in cells) lies on it: it goes to the west or north cell.
 _TIE = 1e-6
-# Between two CRSs the mean is a midpoint rule with this many points along each side of the smaller of both cells.
-_QUADRATURE = 8
 # Means are rounded to this many decimals: the mean of tens must be ten, or a strict threshold is met by rounding.
 _DECIMALS = 10
 
@@ -60,8 +60,8 @@ def align(source: GridSource, grid: Grid, *, how: Align = "mean") -> GridSource:
     Returns
     -------
     GridSource
-        The source itself where both lattices are the same. Between two CRSs ``mean`` is the mean of points
-        spread evenly over the cell, 8 x 8 of them or, where light cells are smaller, 8 x 8 to each of those.
+        The source itself where both lattices are the same. Between two CRSs the corners of each cell are carried
+        over, and ``mean`` weights by overlap with the quadrilateral between them, in the plane of `source`.
 
     Raises
     ------
@@ -289,6 +289,7 @@ class _Reprojected:
         sx, sy = to_source.transform(*np.meshgrid(x, y))
         col, row = self.source.grid.col(sx), self.source.grid.row(sy)
         finite = np.isfinite(col) & np.isfinite(row)
+        row, col = np.where(finite, row, np.nan), np.where(finite, col, np.nan)
         near = Window(*_bounds(row[finite], self.source.grid.height), *_bounds(col[finite], self.source.grid.width))
         if near.row0 >= near.row1 or near.col0 >= near.col1:
             return Block(np.zeros(window.shape, np.float32), np.zeros(window.shape, bool))
@@ -296,36 +297,106 @@ class _Reprojected:
         if self.how == "nearest":
             values, valid = _look_up(block, near, row, col)
             return Block(values, valid)
-        total = np.zeros(window.shape)
-        weight = np.zeros(window.shape)
-        points = self._points()
-        steps = (np.arange(points) + 0.5) / points
-        for v in steps:
-            north, south = (1 - v), v
-            col_v = north * col[:-1] + south * col[1:]
-            row_v = north * row[:-1] + south * row[1:]
-            for u in steps:
-                values, valid = _look_up(
-                    block,
-                    near,
-                    (1 - u) * row_v[:, :-1] + u * row_v[:, 1:],
-                    (1 - u) * col_v[:, :-1] + u * col_v[:, 1:],
-                )
-                total = total + np.where(valid, values, 0)
-                weight = weight + valid
-        covered = weight > 0
-        mean = np.divide(total, weight, out=total, where=covered)
-        return Block(np.round(mean, _DECIMALS, out=mean), covered)
+        cols, rows = _corners(col), _corners(row)
+        if self.source.grid.crs.is_geographic:
+            # a cell across the antimeridian stays in one piece: its corners lie within half a turn of the first
+            turn = 360 / self.source.grid.cell_size[0]
+            cols -= turn * np.round((cols - cols[0]) / turn)
+        return _mean_under(block, near, cols, rows)
 
-    def _points(self) -> int:
-        """Points along each side of a cell, from the light cells along the sides of the cell in the grid's middle."""
-        row, col = self.grid.height // 2, self.grid.width // 2
-        x, y = self.grid.x([col - 0.5, col + 0.5, col - 0.5]), self.grid.y([row - 0.5, row - 0.5, row + 0.5])
-        to_source = Transformer.from_crs(self.grid.crs, self.source.grid.crs, always_xy=True)
-        sx, sy = to_source.transform(x, y)
-        across, down = np.ptp(self.source.grid.col(sx)), np.ptp(self.source.grid.row(sy))
-        ratio = max(across, down)
-        return max(_QUADRATURE, round(_QUADRATURE * ratio)) if np.isfinite(ratio) else _QUADRATURE
+
+def _corners(position: NDArray) -> NDArray:
+    """Positions at the nodes of a lattice as corners of its cells, once around: shape (4, rows, cols)."""
+    return np.stack([position[:-1, :-1], position[:-1, 1:], position[1:, 1:], position[1:, :-1]])
+
+
+def _mean_under(block: Block, near: Window, x: NDArray, y: NDArray) -> Block:
+    """Weighted mean of the source cells under quadrilaterals, missing cells left out.
+
+    Parameters
+    ----------
+    block : Block
+        The cells of `near`.
+    x, y : ndarray, shape (4, rows, cols)
+        Corners in columns and rows of the source.
+    """
+    shape = x.shape[1:]
+    x, y = x.reshape(4, -1), y.reshape(4, -1)
+    usable = np.flatnonzero(np.isfinite(x).all(axis=0) & np.isfinite(y).all(axis=0))
+    x, y = x[:, usable], y[:, usable]
+    first_col, first_row = (np.floor(p.min(axis=0) + _TIE).astype(np.int64) for p in (x, y))
+    wide, high = (
+        np.maximum(np.ceil(p.max(axis=0) - _TIE).astype(np.int64) - first, 1)
+        for p, first in ((x, first_col), (y, first_row))
+    )
+    x, y = x - first_col, y - first_row
+    total, weight = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    values = block.values if block.valid is None else np.where(block.valid, block.values, 0)
+    rows, cols = values.shape
+    # cells that reach over as many source cells are weighed together
+    spans, group = np.unique(np.stack([wide, high]), axis=1, return_inverse=True)
+    for k, (across, down) in enumerate(spans.T.tolist()):
+        cells = np.flatnonzero(group.ravel() == k)
+        left, top = first_col[cells] - near.col0, first_row[cells] - near.row0
+        for i, j, area in _overlaps(x[:, cells], y[:, cells], across, down):
+            c, r = left + i, top + j
+            inside = (c >= 0) & (c < cols) & (r >= 0) & (r < rows)
+            at = np.where(inside, r * cols + c, 0)
+            if block.valid is not None:
+                inside &= block.valid.ravel()[at]
+            held = np.where(inside, area, 0.0)
+            total[cells] += held * values.ravel()[at]
+            weight[cells] += held
+    covered = weight > _TIE * np.abs(_area_within(x, y, np.inf, np.inf))
+    mean = np.zeros(shape)
+    valid = np.zeros(shape, bool)
+    mean.ravel()[usable] = np.round(np.divide(total, weight, out=np.zeros_like(total), where=covered), _DECIMALS)
+    valid.ravel()[usable] = covered
+    return Block(mean, valid)
+
+
+def _overlaps(x: NDArray, y: NDArray, across: int, down: int) -> Iterator[tuple[int, int, NDArray]]:
+    """Yield column, row and area of what polygons share with the unit squares of a lattice, exactly.
+
+    Parameters
+    ----------
+    x, y : ndarray, shape (corners, polygons)
+        Between 0 and `across`, and 0 and `down`.
+    """
+    sign = np.sign(_area_within(x, y, np.inf, np.inf))
+    above = [np.zeros(x.shape[1])] * (across + 1)
+    for j in range(down):
+        below = np.inf if j + 1 == down else j + 1.0
+        here = [above[0]]
+        for i in range(across):
+            here.append(sign * _area_within(x, y, np.inf if i + 1 == across else i + 1.0, below))
+            yield i, j, np.maximum(here[i + 1] - here[i] - above[i + 1] + above[i], 0.0)
+        above = here
+
+
+def _area_within(x: NDArray, y: NDArray, right: float, bottom: float) -> NDArray:
+    """Signed area of the part of polygons left of `right` and above `bottom` (y grows downward).
+
+    By Green's theorem it is the integral of ``min(y, bottom)`` over dx along the edges, cut at `right`; along a
+    straight edge that is a trapezoid, or a triangle where the edge crosses `bottom`.
+    """
+    x1, y1 = np.roll(x, -1, axis=0), np.roll(y, -1, axis=0)
+    if right == np.inf:
+        dx, start, stop = x1 - x, y, y1
+    else:
+        run = np.where(x1 == x, 1.0, x1 - x)
+        cut, cut1 = np.minimum(x, right), np.minimum(x1, right)
+        dx = cut1 - cut
+        slope = (y1 - y) / run
+        start, stop = y + (cut - x) * slope, y + (cut1 - x) * slope
+    if bottom == np.inf:
+        return (dx * (0.5 * (start + stop))).sum(axis=0)
+    u, v = start - bottom, stop - bottom
+    low, top = np.minimum(u, v), np.maximum(u, v)
+    crosses = (low < 0) & (top > 0)
+    triangle = -0.5 * low**2 / np.where(crosses, top - low, 1.0)
+    middle = np.where(crosses, triangle, 0.5 * (np.minimum(u, 0) + np.minimum(v, 0)))
+    return (dx * (bottom + middle)).sum(axis=0)
 
 
 def _bounds(position: NDArray, size: int) -> tuple[int, int]:

@@ -206,7 +206,10 @@ def scan_year(
     ]
     slabs = run_tasks(_scan_slab, tasks, execution=execution, progress=progress)
     scan = _joined(slabs, zones, lights is not None, population is not None)
-    return scan if pick is not None else replace(scan, picked_light=None)
+    if pick is None:
+        return replace(scan, picked_light=None)
+    # without any labelled cell nothing was read
+    return scan if slabs else replace(scan, picked_light=np.full(len(pick[0]), np.nan))
 
 
 def _slabs(zones: Zones) -> list[tuple[Window, Zones, Zones, EdgeCells | None]]:

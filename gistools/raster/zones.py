@@ -266,7 +266,7 @@ def label_zones(boundaries: gpd.GeoDataFrame, grid: Grid, *, assign: Assign = "c
     row, start, stop, zone, shared = _disjoint(runs, ties, own, boundaries.crs, grid, codes)
     zones = Zones(grid, codes, row, start, stop, zone, outside, shared)
     if assign == "coverage":
-        edges = _edge_fractions(moved, codes, grid)
+        edges = _edge_fractions(moved, grid)
         zones = Zones(grid, codes, row, start, stop, zone, outside, shared, edges)
     return zones
 
@@ -527,7 +527,7 @@ def _count_shared(
     return shared
 
 
-def _edge_fractions(polygons: NDArray, codes: tuple[str, ...], grid: Grid) -> EdgeCells:
+def _edge_fractions(polygons: NDArray, grid: Grid) -> EdgeCells:
     """Covered fractions of the cells along borders, city by city."""
     import geopandas as gpd
     from exactextract import exact_extract

@@ -242,6 +242,16 @@ def _check_options(
         raise InputError(f"x names {listed(twice or [outcome])} {'twice' if twice else 'which is the outcome'}")
     if cluster not in (None, "city"):
         raise InputError(f"errors can be clustered by city, not by {cluster!r}")
+    lagged = _lagged(x, model, durbin)
+    taken = [name for name in x if name in ("const", "rho", "lambda", *(f"W_{other}" for other in lagged))]
+    if taken:
+        raise InputError(
+            f"x names {listed(taken)}, which is the name of another term of the model; rename the column"
+        )
+    return lagged
+
+
+def _lagged(x: Sequence[str], model: str, durbin: Sequence[str] | str | None) -> list[str]:
     if model in ("sar", "pooled"):
         if durbin:
             raise InputError(f"durbin names lags of x, which {model} has none of; use sdm or slx")

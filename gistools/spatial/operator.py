@@ -138,10 +138,13 @@ class SpatialFilter:
 
     def blocks(self, rho: float) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
         """Yield columns of G block by block: which, ``G[:, block]``, and ``G[block, :]'``, both (N, width)."""
+        if self.method == "eigenvalues":
+            G = linalg.solve(np.eye(self.n) - rho * self._dense, self._dense)
+            yield slice(0, self.n), G, G.T
+            return
         solve = self.solver(rho)
-        width = self.n if self.method == "eigenvalues" else BLOCK
-        for start in range(0, self.n, width):
-            block = slice(start, min(start + width, self.n))
+        for start in range(0, self.n, BLOCK):
+            block = slice(start, min(start + BLOCK, self.n))
             unit = np.zeros((self.n, block.stop - block.start), order="F")
             unit[np.arange(block.start, block.stop), np.arange(block.stop - block.start)] = 1.0
             # W and S^-1 commute, so G' = S'^-1 W'.
@@ -222,12 +225,13 @@ def _symmetric_twin(W: sparse.csr_array) -> sparse.csr_array | None:
     ratio.sort_indices()
     ratio.data = np.log(ratio.data) - np.log(transposed.data)
     log_d = np.zeros(n)
-    count, component = csgraph.connected_components(W, directed=False)
+    component = csgraph.connected_components(W, directed=False)[1]
     roots = np.unique(component, return_index=True)[1]
-    for root in roots if count < n else []:
+    for root in roots[np.bincount(component) > 1]:
         order, before = csgraph.breadth_first_order(W, root, directed=False)
-        for city in order[1:]:
-            log_d[city] = log_d[before[city]] + ratio[before[city], city]
+        steps = np.asarray(ratio[before[order[1:]], order[1:]]).ravel()
+        for city, step in zip(order[1:], steps, strict=True):
+            log_d[city] = log_d[before[city]] + step
     half = np.exp(0.5 * (log_d - log_d.mean()))
     twin = sparse.csr_array(sparse.diags_array(half) @ W @ sparse.diags_array(1 / half))
     gap = abs(twin - twin.T)

@@ -457,7 +457,7 @@ def methods(run: RunFolder) -> Section:
     if options:
         blocks += [
             Heading("Options used"),
-            Table(pd.DataFrame(options, columns=["option", "value"]), "Options", fold_after=40),
+            Table(pd.DataFrame(options, columns=["option", "value"]), "Options of the study, defaults included"),
         ]
     codebook = run.tables.get("codebook")
     if codebook is None:
@@ -490,9 +490,10 @@ def flat_options(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str,
                 said = [(k, v) for k, v in flat_options(item) if v] if isinstance(item, dict) else []
                 lines.append((f"{name}: {mark}", "; ".join(f"{k} {v}" for k, v in said)))
         elif isinstance(value, list):
-            lines.append((name, ", ".join(map(str, value))))
+            if value:
+                lines.append((name, ", ".join(map(str, value))))
         elif value is not None:
-            lines.append((name, str(value)))
+            lines.append((name, {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)))
     return lines
 
 
@@ -517,15 +518,14 @@ def citations(run: RunFolder) -> Section:
 
 def provenance(run: RunFolder) -> Section | None:
     """Inputs with their hashes, versions, seed, and how each year came about."""
-    manifest, blocks = run.manifest, []
+    manifest = run.manifest
+    blocks: list[Block] = []
     if not manifest:
         return None
-    facts = [
-        ("Started", manifest.get("started")),
-        ("Finished", manifest.get("finished")),
-        ("Seed", manifest.get("seed")),
-    ]
-    blocks.append(Facts(tuple((label, str(value), "") for label, value in facts if value not in (None, ""))))
+    facts = [(name, manifest.get(name)) for name in ("started", "finished", "seed")]
+    said = ", ".join(f"{name} {value}" for name, value in facts if value not in (None, ""))
+    if said:
+        blocks.append(Paragraph(f"The run: {said}."))
     years = manifest.get("years") or {}
     if years:
         products = manifest.get("products") or {}

@@ -93,7 +93,7 @@ def form_formulas(form: Mapping[str, Any]) -> list[Formula]:
             "largest connected cluster of tied cells comes first). Distances are geodesic.",
         ),
         Formula(
-            f"suburban share = 1 − population within {radius:g} km of the CBD / population",
+            f"suburban share = 1 − (population within {radius:g} km of the CBD) / (population of the city)",
             f"A cell counts as within if its centre is. The central density is that population over the area of the "
             f"cells within {radius:g} km.",
         ),

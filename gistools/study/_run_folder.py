@@ -45,6 +45,8 @@ class RunFolder:
     manifest: Mapping[str, Any]
     fits: tuple[dict[str, Any], ...]
     tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -121,6 +123,7 @@ def read_run(folder: Path) -> RunFolder:
     panel = read_table(folder / "panel.parquet")
     require_columns(panel, ["city_code", "year"], "panel.parquet")
     require_unique(panel, ["city_code", "year"], "panel.parquet")
+    attrs, panel.attrs = panel.attrs, {}  # pandas would copy them deeply at every step
     cities = read_vector(folder / "cities.parquet")
     require_columns(cities, ["city_code"], "cities.parquet")
     cities = cities.assign(city_code=as_text(cities["city_code"]))
@@ -134,7 +137,15 @@ def read_run(folder: Path) -> RunFolder:
             )
     fits = _read_json(folder / "models.json") or []
     return RunFolder(
-        folder, panel, cities, _read_config(folder), _read_json(folder / "manifest.json") or {}, tuple(fits), tables
+        folder=folder,
+        panel=panel,
+        cities=cities,
+        config=_read_config(folder),
+        manifest=_read_json(folder / "manifest.json") or {},
+        fits=tuple(fits),
+        tables=tables,
+        units=attrs.get("units", {}),
+        labels=attrs.get("labels", {}),
     )
 
 

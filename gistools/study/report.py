@@ -97,7 +97,8 @@ def write_report(run_dir: str | Path) -> Path:
     columns = map_columns(run)
     if columns:
         title = f"{run.name}: measures by city and year"
-        write_text(folder / MAP, interactive_map(run.cities, run.panel, columns, title=title))
+        page = interactive_map(run.cities, run.panel, columns, title=title, units=run.units, labels=run.labels)
+        write_text(folder / MAP, page)
     found = [
         parts.brief(run, MAP if columns else None),
         _maps(run, gallery),
@@ -152,7 +153,7 @@ def _maps(run: RunFolder, gallery: _Gallery) -> Section | None:
     column = parts.main_measure(run)
     if column is None:
         return None
-    unit = str(run.panel.attrs.get("units", {}).get(column, ""))
+    unit = str(run.units.get(column, ""))
     blocks: list[Block] = [
         *_choropleths(run, gallery, column, unit),
         *_series(run, gallery, column, unit),

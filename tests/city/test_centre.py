@@ -119,7 +119,12 @@ def test_centroid_of_the_largest_cluster_snapped_to_one_of_its_cells():
 
 def test_centroid_weighted_by_population():
     light = np.full((1, 5), 9, "uint8")
-    assert where(cbd(light, np.array([[0, 0, 0, 10, 30]]), ties="population-weighted")) == (0, 4, 5, "population-weighted")
+    assert where(cbd(light, np.array([[0, 0, 0, 10, 30]]), ties="population-weighted")) == (
+        0,
+        4,
+        5,
+        "population-weighted",
+    )
     # without any people in the cluster all cells weigh alike
     assert where(cbd(light, np.zeros((1, 5)), ties="population-weighted"))[:2] == (0, 2)
     assert where(cbd(light, np.full((1, 5), np.nan), ties="population-weighted"))[:2] == (0, 2)

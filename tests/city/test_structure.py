@@ -54,7 +54,9 @@ def test_only_the_citys_own_cells_count():
     labels = np.zeros((5, 5), int)
     labels[:, 3:] = 1
     labels[0] = -1
-    central = central_population(source(np.ones((5, 5))), zones_of(labels, grid), cbds_at(grid, [(2, 2), (2, 4)]), radius_km=1.0)
+    central = central_population(
+        source(np.ones((5, 5))), zones_of(labels, grid), cbds_at(grid, [(2, 2), (2, 4)]), radius_km=1.0
+    )
     # a cross of five cells, of which the east arm is the other city's; one whose east arm lies off the grid
     assert central.population.tolist() == [4.0, 4.0]
 
@@ -65,7 +67,9 @@ def test_area_counts_without_data_and_population_is_missing_where_nothing_is_kno
     count[1, 1] = np.nan
     count[:, 3:] = np.nan
     labels = np.repeat([[0, 0, 0, 1, 1, 1]], 3, axis=0)
-    central = central_population(source(count), zones_of(labels, grid), cbds_at(grid, [(1, 1), (1, 4)]), radius_km=1.0)
+    central = central_population(
+        source(count), zones_of(labels, grid), cbds_at(grid, [(1, 1), (1, 4)]), radius_km=1.0
+    )
     area = grid.cell_area_km2(grid.whole)[:, 0]
     assert central.population[0] == 4.0
     assert central.area_km2 == pytest.approx(np.full(2, area[0] + 3 * area[1] + area[2]), rel=1e-12)
@@ -75,7 +79,9 @@ def test_area_counts_without_data_and_population_is_missing_where_nothing_is_kno
 def test_without_cbd_all_is_missing_and_the_others_are_not_shifted():
     grid = lonlat_grid((3, 6))
     labels = np.repeat([[0, 0, 0, 1, 1, 1]], 3, axis=0)
-    central = central_population(source(np.ones((3, 6))), zones_of(labels, grid), cbds_at(grid, [None, (1, 4)]), radius_km=1.0)
+    central = central_population(
+        source(np.ones((3, 6))), zones_of(labels, grid), cbds_at(grid, [None, (1, 4)]), radius_km=1.0
+    )
     assert np.isnan(central.population[0])
     assert np.isnan(central.area_km2[0])
     assert central.population[1] == 5.0
@@ -113,7 +119,9 @@ def test_parts_of_cells_count_by_their_part():
     grid = lonlat_grid((1, 4))
     fractions = np.array([[[1, 1, 0.25, 0]], [[0, 0, 0.5, 1.0]]])
     zones = zones_of([[0, 0, 1, 1]], grid, fractions)
-    central = central_population(source(np.array([[8.0, 4, 2, 1]])), zones, cbds_at(grid, [(0, 1), (0, 3)]), radius_km=0.9)
+    central = central_population(
+        source(np.array([[8.0, 4, 2, 1]])), zones, cbds_at(grid, [(0, 1), (0, 3)]), radius_km=0.9
+    )
     assert central.population.tolist() == [8 + 4 + 0.5, 0.5 * 2 + 1]
     area = grid.cell_area_km2(grid.whole)[0, 0]
     assert central.area_km2 == pytest.approx([2.25 * area, 1.5 * area], rel=1e-13)
@@ -161,7 +169,9 @@ def test_weighted_variation_weighs_by_area():
     density = np.array([1000.0, 2000.0, 4000.0])
     got = density_variation(urban(grid, [[0], [0], [0]], (density * area)[:, None]), 1)
     mean = np.average(density, weights=area)
-    assert got.weighted[0] == pytest.approx(np.sqrt(np.average((density - mean) ** 2, weights=area)) / mean, rel=1e-12)
+    assert got.weighted[0] == pytest.approx(
+        np.sqrt(np.average((density - mean) ** 2, weights=area)) / mean, rel=1e-12
+    )
     assert got.plain[0] == pytest.approx(density.std() / density.mean(), rel=1e-12)
 
 
@@ -207,9 +217,18 @@ def test_fewer_than_three_cells_no_cbd_and_one_distance_have_no_gradient():
     assert np.isnan(got.std_error).tolist() == [True, False, True, True]
     assert got.cells.tolist() == [2, 3, 0, 1]
     # three cells at one distance from a CBD that lies elsewhere: nothing varies
-    ring = UrbanCells(*(np.zeros(3, int) for _ in range(3)), np.ones(3), np.ones(3, bool), np.ones(3), np.array([1e3, 2e3, 3e3]), np.ones(3))
+    ring = UrbanCells(
+        *(np.zeros(3, int) for _ in range(3)),
+        np.ones(3),
+        np.ones(3, bool),
+        np.ones(3),
+        np.array([1e3, 2e3, 3e3]),
+        np.ones(3),
+    )
     lon, lat, _ = GEOD.fwd([104.0] * 3, [30.0] * 3, [0, 120, 240], [5000.0] * 3)
-    got = density_gradient(ring, (np.array(lon), np.array(lat)), pd.DataFrame({"cbd_lon": [104.0], "cbd_lat": [30.0]}))
+    got = density_gradient(
+        ring, (np.array(lon), np.array(lat)), pd.DataFrame({"cbd_lon": [104.0], "cbd_lat": [30.0]})
+    )
     assert np.isnan(got.slope[0])
 
 

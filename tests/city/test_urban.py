@@ -95,7 +95,7 @@ def test_lazy_in_lazy_out():
 
 
 def test_two_lattices_are_refused():
-    with pytest.raises(GridError, match="not on one lattice .*align_grid"):
+    with pytest.raises(GridError, match=r"not on one lattice .*align_grid"):
         urban_mask(raster([[20.0]]), raster([[900.0]], west=104.004))
 
 
@@ -103,9 +103,11 @@ def test_threshold_is_population_over_area_of_all_urban_cells():
     some = cells([0, 1, 2], [0, 0, 0], area=[0.5, 0.7, 0.9], population=[1000, 3000, 500])
     assert urban_density_threshold(some) == pytest.approx(4500 / 2.1)
     # parts of cells count by their part, a shared cell once in all
-    shared = cells([0, 0, 1], [0, 0, 0], [0, 1, 1], area=[0.5, 0.5, 0.7], population=[1000, 1000, 3000], weight=[0.3, 0.7, 1])
+    shared = cells(
+        [0, 0, 1], [0, 0, 0], [0, 1, 1], area=[0.5, 0.5, 0.7], population=[1000, 1000, 3000], weight=[0.3, 0.7, 1]
+    )
     assert urban_density_threshold(shared) == pytest.approx(4000 / 1.2)
-    with pytest.raises(InputError, match="no cell of any city is urban .*give --threshold as a number"):
+    with pytest.raises(InputError, match=r"no cell of any city is urban .*give --threshold as a number"):
         urban_density_threshold(cells([], []))
 
 

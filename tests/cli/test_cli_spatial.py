@@ -212,6 +212,7 @@ def test_bad_input_ends_with_exit_code_2_one_sentence_and_no_file(tmp_path, monk
     assert sorted(path.name for path in tmp_path.iterdir()) == ["gap.csv"]
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("rook", [False, True])
 def test_columbus_through_files(tmp_path, cases_dir, rook):
     case = cases_dir / "spatial" / "01_columbus"

@@ -41,6 +41,7 @@ def petersen(cases_dir):
     return pd.read_csv(folder / "petersen.csv"), expected
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(("cluster", "key"), [(None, "iid"), ("city", "firm")])
 def test_petersen_with_and_without_firm_and_year_effects(petersen, cluster, key):
     table, expected = petersen
@@ -56,6 +57,7 @@ def test_petersen_with_and_without_firm_and_year_effects(petersen, cluster, key)
     assert (fixed.clusters, fixed.df) == ((500, 499) if cluster else (None, 5000 - 1 - 509))
 
 
+@pytest.mark.real
 def test_cigarettes_with_state_effects(cases_dir):
     """Printed with seven digits: Stata's areg (classical), reghdfe (clustered, state effects not counted)."""
     table = pd.read_csv(cases_dir / "causal" / "cigar_fe_cluster" / "Cigar.csv")

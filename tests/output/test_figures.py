@@ -1,5 +1,6 @@
 """Figures: what stands in them, and that it is what the data say."""
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
@@ -205,3 +206,15 @@ def test_sensitivity_is_drawn_against_the_first_row():
 def test_figures_are_the_same_bytes_each_time():
     pngs = [figure_png(plot_series(PANEL, "sprawl_index", title="T", by_province=True)) for _ in range(2)]
     assert pngs[0] == pngs[1]
+
+
+def test_a_figure_shown_later_keeps_its_style():
+    """A notebook draws after the style is gone, with the user's own settings."""
+    figure = plot_series(PANEL, "sprawl_index", title="T")
+    with mpl.rc_context({"font.size": 30, "font.family": "serif", "xtick.labelsize": 25, "ytick.color": "red"}):
+        figure.set_size_inches(9, 9)  # more ticks than were made at first
+        figure.draw_without_rendering()
+        labels = [*figure.axes[0].get_xticklabels(), *figure.axes[0].get_yticklabels()]
+        assert {(label.get_fontsize(), label.get_fontfamily()[0], label.get_color()) for label in labels} == {
+            (9.0, "DejaVu Sans", "#222222")
+        }

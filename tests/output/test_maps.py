@@ -15,7 +15,7 @@ from run_factory import HOSTILE, YEARS, make_cities, make_clip, make_panel
 from gistools.errors import BoundaryError, CrsError, GridError, InputError, TableError
 from gistools.grid import GEOD, WGS84, Grid, Window
 from gistools.output import _geography
-from gistools.output.maps import figure_png, plot_choropleth, plot_city, plot_city_years
+from gistools.output.maps import figure_png, plot_choropleth, plot_city, plot_city_years, save_figure
 from gistools.study._run_folder import _read_clip
 
 CITIES = make_cities()
@@ -165,6 +165,17 @@ def test_a_map_is_the_same_bytes_each_time():
     pngs = [figure_png(plot_choropleth(CITIES, values(), title="T", labels=True)) for _ in range(2)]
     assert pngs[0] == pngs[1]
     assert b"matplotlib" not in pngs[0].lower()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_a_map_is_written_whole_and_the_same(tmp_path, suffix):
+    for name in ("a", "b"):
+        save_figure(plot_choropleth(CITIES, values(), title="T"), tmp_path / "maps" / f"{name}{suffix}")
+    a, b = ((tmp_path / "maps" / f"{name}{suffix}").read_bytes() for name in ("a", "b"))
+    assert a == b
+    assert len(list((tmp_path / "maps").iterdir())) == 2
+    with pytest.raises(InputError, match=r"\.png, \.svg"):
+        save_figure(plot_choropleth(CITIES, values(), title="T"), tmp_path / "a.gif")
 
 
 def test_the_users_settings_neither_change_a_map_nor_are_changed():

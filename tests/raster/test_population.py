@@ -48,7 +48,13 @@ def test_a_named_product_decides_and_an_unknown_one_is_refused():
 
 @pytest.mark.parametrize(
     "name",
-    ["gpw_v4_population_density_rev11_2015.tif", "pop_dens_2010.tif", "dens-2010.tif", "chn_pd_2010_1km.tif", "PopDensity.tif"],
+    [
+        "gpw_v4_population_density_rev11_2015.tif",
+        "pop_dens_2010.tif",
+        "dens-2010.tif",
+        "chn_pd_2010_1km.tif",
+        "PopDensity.tif",
+    ],
 )
 def test_densities_by_name(name):
     with pytest.raises(GridError, match=r"says it holds densities, but counts .*give --population-product counts"):
@@ -73,9 +79,17 @@ def test_densities_by_tag(tags):
 
 @pytest.mark.parametrize(
     "name",
-    ["landscan-global-2012.tif", "gpw_v4_population_count_rev11_2015_30_sec.tif", "US-CA_ppp_2017_1km.tif", "GHS_POP_E2015.tif", "pop_1km.tif"],
+    [
+        "landscan-global-2012.tif",
+        "gpw_v4_population_count_rev11_2015_30_sec.tif",
+        "US-CA_ppp_2017_1km.tif",
+        "GHS_POP_E2015.tif",
+        "pop_1km.tif",
+    ],
 )
-@pytest.mark.parametrize("tags", [{}, {"units": "persons"}, {"AREA_OR_POINT": "Area"}, {"description": "persons per cell"}])
+@pytest.mark.parametrize(
+    "tags", [{}, {"units": "persons"}, {"AREA_OR_POINT": "Area"}, {"description": "persons per cell"}]
+)
 def test_counts_are_taken(name, tags):
     refuse_density_tags(name, tags)
 

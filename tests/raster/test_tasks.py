@@ -59,7 +59,7 @@ def test_an_error_is_raised_as_it_is():
             raise GridError("the file is damaged")
         return k
 
-    with pytest.raises(GridError, match="^the file is damaged$"):
+    with pytest.raises(GridError, match=r"^the file is damaged$"):
         run_tasks(fail, range(6), execution=Execution(2))
 
 
@@ -74,5 +74,7 @@ def test_no_cluster_at_the_address_is_an_input_error(address, monkeypatch):
 
     real = distributed.Client
     monkeypatch.setattr(distributed, "Client", lambda a, **options: real(a, **(options | {"timeout": "1s"})))
-    with pytest.raises(InputError, match=f"no Dask scheduler answers at {address}: .*start one with `dask scheduler`"):
+    with pytest.raises(
+        InputError, match=f"no Dask scheduler answers at {address}: .*start one with `dask scheduler`"
+    ):
         run_tasks(abs, [1], execution=Execution(scheduler=address))

@@ -63,15 +63,29 @@ def years(draw):
     count[~counted] = COUNT_TYPES[count_type]
     grid = lonlat_grid(shape)
     zones = zones_of(labels, grid, fractions)
-    zones = zones if len(zones.codes) == number else zones_of(labels, grid, np.stack([(labels == k) * 1.0 for k in range(number)]))
-    return zones, labels, fractions, (light, seen), (count, counted), draw(st.sampled_from([0.0, 5.0, 10.0])), draw(st.sampled_from([0.0, 1000.0, 2500.0]))
+    zones = (
+        zones
+        if len(zones.codes) == number
+        else zones_of(labels, grid, np.stack([(labels == k) * 1.0 for k in range(number)]))
+    )
+    return (
+        zones,
+        labels,
+        fractions,
+        (light, seen),
+        (count, counted),
+        draw(st.sampled_from([0.0, 5.0, 10.0])),
+        draw(st.sampled_from([0.0, 1000.0, 2500.0])),
+    )
 
 
 @given(years(), st.integers(1, 5), st.sampled_from([1, 2, 4]))
 @settings(max_examples=120, deadline=None)
 def test_scan_against_whole_arrays(case, rows, workers):
     zones, labels, fractions, (light, seen), (count, counted), min_light, min_density = case
-    weight = np.stack([(labels == k).astype(float) for k in range(len(zones.codes))]) if fractions is None else fractions
+    weight = (
+        np.stack([(labels == k).astype(float) for k in range(len(zones.codes))]) if fractions is None else fractions
+    )
     with mock.patch.object(zonal, "_SLAB_ROWS", rows):
         scan = scan_year(
             source(light, valid=seen),
@@ -304,7 +318,9 @@ def test_projected_cells_have_their_geodesic_areas():
 
     grid = Grid(MOLLWEIDE, Affine(250, 0, 436_750, 0, -250, 5_892_750), (6, 7))
     labels = np.zeros((6, 7), int)
-    scan = scan_year(source(np.full((6, 7), 60, "uint8"), grid), source(np.full((6, 7), 500), grid), zones_of(labels, grid))
+    scan = scan_year(
+        source(np.full((6, 7), 60, "uint8"), grid), source(np.full((6, 7), 500), grid), zones_of(labels, grid)
+    )
     assert len(scan.urban.row) == 42
     np.testing.assert_allclose(scan.urban.area_km2, grid.cell_area_km2(grid.whole).ravel(), rtol=1e-13)
 

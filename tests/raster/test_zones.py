@@ -52,7 +52,11 @@ def test_multipolygons_with_holes_and_enclaves():
     grid = lonlat_grid((60, 60))
     hole = box(104.1, 29.75, 104.2, 29.85)
     city = MultiPolygon(
-        [box(104.02, 29.7, 104.25, 29.95).difference(hole), box(104.3, 29.55, 104.45, 29.6), box(104.12, 29.77, 104.14, 29.8)]
+        [
+            box(104.02, 29.7, 104.25, 29.95).difference(hole),
+            box(104.3, 29.55, 104.45, 29.6),
+            box(104.12, 29.77, 104.14, 29.8),
+        ]
     )
     enclave = hole.difference(box(104.12, 29.77, 104.14, 29.8))
     polygons = [city, enclave]
@@ -65,7 +69,9 @@ def test_multipolygons_with_holes_and_enclaves():
 @settings(max_examples=40, deadline=None)
 def test_random_triangles_and_lattices_against_every_centre(seed, number, scale):
     rng = np.random.default_rng(seed)
-    grid = Grid(WGS84, Affine(scale, 0, rng.uniform(-3, 0), 0, -scale * rng.uniform(0.4, 1.5), rng.uniform(8, 10)), (13, 17))
+    grid = Grid(
+        WGS84, Affine(scale, 0, rng.uniform(-3, 0), 0, -scale * rng.uniform(0.4, 1.5), rng.uniform(8, 10)), (13, 17)
+    )
     points = shapely.MultiPoint(rng.uniform(0, 9, (number + 2, 2)))
     polygons = list(shapely.get_parts(shapely.delaunay_triangles(points)))
     _, labels = labelled(polygons, grid) if (slow_labels(polygons, grid) >= 0).any() else (None, None)
@@ -295,7 +301,9 @@ def test_fractions_of_a_partition_add_up_to_the_dissolved_whole():
     polygons = wiggly_tessellation(CHENGDU, 10, seed=5)
     grid = lonlat_grid((90, 120), cell=0.01, west=103.5, north=30.3)
     parts = dense_fractions(label_zones(cities(polygons), grid, assign="coverage"), grid.shape).sum(axis=0)
-    whole = dense_fractions(label_zones(cities([shapely.union_all(polygons)]), grid, assign="coverage"), grid.shape)[0]
+    whole = dense_fractions(label_zones(cities([shapely.union_all(polygons)]), grid, assign="coverage"), grid.shape)[
+        0
+    ]
     np.testing.assert_allclose(parts, whole, atol=1e-6)
     by_part = label_zones(cities(polygons), grid, assign="coverage").area_km2().sum()
     as_one = label_zones(cities([shapely.union_all(polygons)]), grid, assign="coverage").area_km2().sum()
@@ -398,9 +406,13 @@ def test_interior_and_edge_cells_part_the_grid(case):
     assert (np.diff(flat + inner.start) > 0).all()
     assert (inner.start < inner.stop).all()
     np.testing.assert_allclose(dense_fractions(zones, grid.shape)[:, edge], fractions[:, edge], rtol=1e-15)
-    np.testing.assert_allclose(zones.covered_cells(), np.where(edge, fractions, labels == np.arange(4)[:, None, None]).sum((1, 2)))
+    np.testing.assert_allclose(
+        zones.covered_cells(), np.where(edge, fractions, labels == np.arange(4)[:, None, None]).sum((1, 2))
+    )
     area = grid.cell_area_km2(grid.whole)
-    np.testing.assert_allclose(zones.area_km2(), (dense_fractions(zones, grid.shape) * area).sum(axis=(1, 2)), rtol=1e-12)
+    np.testing.assert_allclose(
+        zones.area_km2(), (dense_fractions(zones, grid.shape) * area).sum(axis=(1, 2)), rtol=1e-12
+    )
 
 
 def test_area_of_a_projected_label_grid_is_the_sum_of_its_cells():

@@ -32,6 +32,7 @@ def lists_to_w(lists):
     return graph_from_matrix(matrix, range(1, len(lists) + 1))
 
 
+@pytest.mark.real
 def test_global_moments(columbus):
     table, w, results = columbus
     row = moran_by_year(table["CRIME"], w, row_standardise=True).rows.iloc[0]
@@ -45,6 +46,7 @@ def test_global_moments(columbus):
     assert one_sided["p_rand"] == pytest.approx(results["moran_CRIME_randomisation"]["p_greater"], rel=1e-8)
 
 
+@pytest.mark.real
 @pytest.mark.parametrize(
     ("key", "lists"), [("queen", "queen_neighbours"), ("rook", "rook_neighbours"), ("knn4", "knn4")]
 )
@@ -55,6 +57,7 @@ def test_global_under_other_weights(columbus, key, lists):
     assert (row["moran_i"], row["z_rand"]) == pytest.approx((truth["I"], truth["z"]), rel=1e-10)
 
 
+@pytest.mark.real
 def test_local_equals_spdep(columbus):
     table, w, results = columbus
     truth = results["localmoran_CRIME"]
@@ -66,6 +69,7 @@ def test_local_equals_spdep(columbus):
     assert local["quadrant"].tolist() == [names[q] for q in truth["quadr_mean"]]
 
 
+@pytest.mark.real
 @pytest.mark.filterwarnings("ignore:The alternative hypothesis:DeprecationWarning")
 def test_beside_esda(columbus):
     table, w, _ = columbus

@@ -68,6 +68,7 @@ def graph(W):
 # Published answers
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("model", ["sar", "sdm"])
 @pytest.mark.parametrize(
     ("case", "effects"),
@@ -101,6 +102,7 @@ def check_terms(fit, truth):
     assert fit.sigma2 == pytest.approx(truth["sigma2"], rel=1e-5)
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("model", ["sar", "sdm"])
 @pytest.mark.parametrize(("effects", "key"), [("city", "individual"), ("city,year", "twoways")])
 def test_lee_yu_transformation(cases_dir, model, effects, key):
@@ -111,6 +113,7 @@ def test_lee_yu_transformation(cases_dir, model, effects, key):
     assert (fit.n_effective, fit.correction, fit.n) == (truth["nobs"], "transformation", 816)
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("effects", ["city", "city,year"])
 def test_pooled_is_least_squares_with_effects(cases_dir, effects):
     panel, w, options, expected = load_case(cases_dir, "07_produc_usaww")
@@ -122,6 +125,7 @@ def test_pooled_is_least_squares_with_effects(cases_dir, effects):
     assert fit.sigma2 == pytest.approx(truth["s2_ml"], rel=1e-8)
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("model", ["sar", "sdm"])
 def test_columbus_cross_section(cases_dir, model):
     folder = cases_dir / "spatial" / "01_columbus"
@@ -291,6 +295,7 @@ def test_slx_effects():
     assert fit.rho == 0
 
 
+@pytest.mark.real
 def test_bias_correction_follows_elhorst(cases_dir):
     # Elhorst's routines rescale sigma2 of the model with city effects by T / (T - 1) and leave the rest: his estimate
     # of it is 0.00689959 at a rho that a grid of 0.001 gave.
@@ -612,6 +617,8 @@ def bad_panel(name):
         ("good", {"x": []}, InputError, "no regressor"),
         ("good", {"x": ["x0", "x0"]}, InputError, "x names x0 twice"),
         ("good", {"x": ["y"]}, InputError, "which is the outcome"),
+        ("good", {"x": ["rho"]}, InputError, "x names rho, which is the name of another term"),
+        ("good", {"x": ["x0", "W_x0"]}, InputError, "x names W_x0, which is the name of another term"),
         ("good", {"x": ["flat"]}, InputError, "no regressor is left: flat is dropped"),
         ("good", {"outcome": "flat"}, PanelError, "'flat' does not vary"),
         ("good", {"model": "sem2"}, InputError, "model is 'sem2'"),

@@ -61,8 +61,14 @@ def test_a_byte_order_mark_and_chinese_are_taken(write):
         (BASE + "yaers: 2001\n", r"'yaers' is not a known key; did you mean 'years'\?"),
         (BASE + "form: {treshold: 2000}\n", r"'form.treshold' is not a known key; did you mean 'threshold'\?"),
         (BASE + "form: {zzz: 1}\n", r"'form.zzz' is not a known key; there are min_light, min_density"),
-        (BASE.replace("k: 4", "kk: 4"), r"'weights.0.kk' is not a known key; did you mean 'k'\?|there are name, kind"),
-        (BASE.replace("outcome:", "outcom:"), r"'models.0.outcom' is not a known key; did you mean 'outcome'\?|'models.0.outcome' is missing"),
+        (
+            BASE.replace("k: 4", "kk: 4"),
+            r"'weights.0.kk' is not a known key; did you mean 'k'\?|there are name, kind",
+        ),
+        (
+            BASE.replace("outcome:", "outcom:"),
+            r"'models.0.outcom' is not a known key; did you mean 'outcome'\?|'models.0.outcome' is missing",
+        ),
     ],
 )
 def test_unknown_keys_are_refused_by_name(write, text, words):
@@ -79,7 +85,9 @@ def test_unknown_keys_are_refused_by_name(write, text, words):
     ],
 )
 def test_a_key_that_stands_twice_is_refused_with_its_line(write, text, key):
-    with pytest.raises(ConfigError, match=rf"study\.yaml is not valid YAML in line \d+: the key '{key}' stands twice"):
+    with pytest.raises(
+        ConfigError, match=rf"study\.yaml is not valid YAML in line \d+: the key '{key}' stands twice"
+    ):
         load_config(write(text))
 
 
@@ -109,7 +117,9 @@ def test_values_that_are_not_allowed_are_refused_with_their_key(write, text, wor
     assert str(caught.value).startswith("study.yaml")
 
 
-@pytest.mark.parametrize("years", ["2001-", "20013", "2008-2006", "soon", "true", "2001.5", "[]", "''", "1850", "{a: 1}", "null"])
+@pytest.mark.parametrize(
+    "years", ["2001-", "20013", "2008-2006", "soon", "true", "2001.5", "[]", "''", "1850", "{a: 1}", "null"]
+)
 def test_years_that_are_no_years_are_refused(write, years):
     with pytest.raises(ConfigError, match=r"study\.yaml: 'years' is "):
         load_config(write(BASE.replace("years: 2001,2006-2008", f"years: {years}")))
@@ -117,7 +127,12 @@ def test_years_that_are_no_years_are_refused(write, years):
 
 @pytest.mark.parametrize(
     ("years", "read"),
-    [("2013", (2013,)), ("[2013, 2011]", (2011, 2013)), ("2006–2008", (2006, 2007, 2008)), ("[2001, 2006-2007]", (2001, 2006, 2007))],
+    [
+        ("2013", (2013,)),
+        ("[2013, 2011]", (2011, 2013)),
+        ("2006–2008", (2006, 2007, 2008)),
+        ("[2001, 2006-2007]", (2001, 2006, 2007)),
+    ],
 )
 def test_years_are_written_in_many_ways(write, years, read):
     assert load_config(write(BASE.replace("years: 2001,2006-2008", f"years: {years}"))).years == read
@@ -174,11 +189,20 @@ def test_another_encoding_and_a_missing_file_are_named(write, tmp_path):
             ),
             "has neither 'lights' nor 'population'",
         ),
-        (BASE.replace("weights: knn4", "weights: knn5"), r"models\.0 \(sar\) names weights 'knn5'; did you mean 'knn4'\?"),
-        (BASE.replace(", weights: knn4", ""), r"models\.0 \(sar\) is a sar model and needs 'weights'"),
-        (BASE.replace("  - {name: knn4, kind: knn, k: 4}", "  - {name: knn4, kind: knn, k: 4}\n  - {name: knn4, kind: contiguity}"), "the name 'knn4' is used twice"),
         (
-            BASE.split("weights:\n")[0] + "moran: {columns: [sprawl_index]}\n",
+            BASE.replace("weights: knn4", "weights: knn5"),
+            r"models\.0 \(sar\) names weights 'knn5'; did you mean 'knn4'\?",
+        ),
+        (BASE.replace(", weights: knn4", ""), r"models\.0 \(sar\) is a sar model and needs 'weights'"),
+        (
+            BASE.replace(
+                "  - {name: knn4, kind: knn, k: 4}",
+                "  - {name: knn4, kind: knn, k: 4}\n  - {name: knn4, kind: contiguity}",
+            ),
+            "the name 'knn4' is used twice",
+        ),
+        (
+            BASE.split("weights:\n", maxsplit=1)[0] + "moran: {columns: [sprawl_index]}\n",
             "'moran' needs at least one entry under 'weights'",
         ),
     ],

@@ -36,7 +36,15 @@ def run(boundaries, lights, population, years, **options):
 # ---------------------------------------------------------------- reference cases
 
 RELATIVE = 1e-6  # areas, densities, shares; sums of float32 grids
-EXACT = ["cbd_ties", "patches", "cells", "urban_cells", "population_missing_cells", "light_missing_cells", "saturated_cells"]
+EXACT = [
+    "cbd_ties",
+    "patches",
+    "cells",
+    "urban_cells",
+    "population_missing_cells",
+    "light_missing_cells",
+    "saturated_cells",
+]
 ABSOLUTE = {"cbd_lon": 1e-9, "cbd_lat": 1e-9, "sprawl_index": 1e-9, "suburban_share": 1e-9, "gradient_r2": 1e-6}
 TEXT = ["city_name", "province", "note", "city_code", "cbd_rule"]
 
@@ -157,7 +165,9 @@ def test_population_of_the_mollweide_grid_is_the_authors_own(data_dir, communes)
     assert coverage["population"].sum() == pytest.approx(565300.49, rel=5e-4)
     np.testing.assert_allclose(coverage["population"], theirs["ghsl_pop"], rtol=0.08)
     # the polygons' own geodesic areas: a cell's parts are planar, its area geodesic
-    exact = [abs(GEOD.geometry_area_perimeter(p)[0]) / 1e6 for p in shapely.orient_polygons(boundaries.geometry.array)]
+    exact = [
+        abs(GEOD.geometry_area_perimeter(p)[0]) / 1e6 for p in shapely.orient_polygons(boundaries.geometry.array)
+    ]
     np.testing.assert_allclose(coverage["area_km2"], exact, rtol=1e-5)
 
 
@@ -178,7 +188,9 @@ def test_counts_are_conserved_on_the_real_grid(data_dir):
     source = open_raster(data_dir / LUX / "GHS_POP_2015_250m_mollweide_lux.tif", GHS_POP)
     block = source.read(source.grid.whole)
     total = block.values[block.is_valid()].sum(dtype=float)
-    halves = cities([cell_box(source.grid, 0, 309, 0, 111.3), cell_box(source.grid, 0, 309, 111.3, 246)], crs=source.grid.crs)
+    halves = cities(
+        [cell_box(source.grid, 0, 309, 0, 111.3), cell_box(source.grid, 0, 309, 111.3, 246)], crs=source.grid.crs
+    )
     for assign, tolerance in (("centre", 1e-12), ("coverage", 1e-7)):
         panel = city_form(halves, population={2015: source}, options=FormOptions(assign=assign))
         assert panel["population"].sum() == pytest.approx(total, rel=tolerance)
@@ -249,7 +261,9 @@ def test_sao_tome_keeps_its_huge_no_data_and_its_negative_radiance(data_dir):
         assert 0 < (~block.is_valid()).sum() < block.values.size
         row = city_form(island, lights={1992: source}).iloc[0]
         # by hand
-        lon, lat = np.meshgrid(source.grid.x(np.arange(source.grid.width)), source.grid.y(np.arange(source.grid.height)))
+        lon, lat = np.meshgrid(
+            source.grid.x(np.arange(source.grid.width)), source.grid.y(np.arange(source.grid.height))
+        )
         inside = shapely.intersects_xy(island.geometry.iloc[0], lon, lat) & block.is_valid()
         assert row["light_sum"] == pytest.approx(block.values[inside].sum(dtype=float), rel=1e-6)
         assert row["light_mean"] == pytest.approx(block.values[inside].mean(dtype=float), rel=1e-6)

@@ -66,11 +66,15 @@ def test_a_missing_year_is_set_aside_with_the_years_there_are(folder):
 
 
 def test_no_year_at_all_is_refused(folder):
-    with pytest.raises(InputError, match="^lights: no file matches .* for the year 1999, 2000; there are files for 2011"):
+    with pytest.raises(
+        InputError, match=r"^lights: no file matches .* for the year 1999, 2000; there are files for 2011"
+    ):
         opened(folder, (1999, 2000))
     for year in (2011, 2012, 2013):
         (folder / f"pop{year}.tif").write_bytes(b"x")
-    with pytest.raises(InputError, match=r"^population 2011: .*pop2011\.tif cannot be opened .*\(and so 2 more years\)$"):
+    with pytest.raises(
+        InputError, match=r"^population 2011: .*pop2011\.tif cannot be opened .*\(and so 2 more years\)$"
+    ):
         opened(folder)
     with pytest.raises(InputError, match=r"^\S*pop2011\.tif cannot be opened"):
         opened(folder, (2011,))
@@ -107,8 +111,14 @@ SENTINEL = np.where(np.indices((60, 60))[0] < 4, 2147483647, COUNT)
         (flawed(tags={"units": "persons per square km"}), "says it holds densities"),
         (flawed(COUNT.astype("float32") * 200), "these look like densities"),
         (flawed(SENTINEL), "no-data value that is not tagged"),
-        (flawed(np.where(LIGHT == 7, 64, LIGHT), "F182012.tif"), "digital numbers of DMSP-OLS stable lights end at 63"),
-        (flawed(np.where(LIGHT == 7, 255, LIGHT).astype("int16"), "F182012.tif"), "or it has a no-data value that is not tagged"),
+        (
+            flawed(np.where(LIGHT == 7, 64, LIGHT), "F182012.tif"),
+            "digital numbers of DMSP-OLS stable lights end at 63",
+        ),
+        (
+            flawed(np.where(LIGHT == 7, 255, LIGHT).astype("int16"), "F182012.tif"),
+            "or it has a no-data value that is not tagged",
+        ),
         (flawed(LIGHT, "F182012.tif", crs=None), "has no CRS"),
     ],
 )
@@ -161,7 +171,10 @@ def test_satellites_on_two_lattices_are_a_problem_of_that_year(folder):
 @pytest.mark.parametrize(
     ("grid", "words"),
     [
-        (lonlat_grid((60, 60), west=104 - ARC30 / 2, north=30 + ARC30 / 2), "shifted by 0.500 and 0.500 of a light cell"),
+        (
+            lonlat_grid((60, 60), west=104 - ARC30 / 2, north=30 + ARC30 / 2),
+            "shifted by 0.500 and 0.500 of a light cell",
+        ),
         (lonlat_grid((120, 120), cell=ARC30 / 2), "0.5 x 0.5 light cells"),
         (lonlat_grid((20, 20), cell=3 * ARC30), "3 x 3 light cells"),
         (Grid(MOLLWEIDE, Affine(1000, 0, 9_520_000, 0, -1000, 3_660_000), (90, 90)), "ESRI:54009 by mean"),
@@ -176,7 +189,10 @@ def test_other_lattices_are_aligned_and_reported(folder, grid, words):
 
 def test_years_on_two_lattices_are_reported(folder):
     write_raster(folder / "pop2012.tif", COUNT, lonlat_grid((60, 60), west=104 - ARC30 / 2))
-    assert "the grids of different years lie on different lattices; each year is measured on its own" in opened(folder).notes
+    assert (
+        "the grids of different years lie on different lattices; each year is measured on its own"
+        in opened(folder).notes
+    )
 
 
 @pytest.mark.parametrize(("cell", "word"), [(ARC30 / 10, "10 times finer"), (ARC30 * 10, "10 times coarser")])

@@ -105,7 +105,7 @@ def test_evidence_sensitivity_truth_and_provenance_are_there(page):
     assert "ab" * 32 in provenance
     assert "taken over" in provenance
     assert "failed" in provenance
-    assert "Seed 7" in provenance
+    assert "seed 7" in provenance
 
 
 def test_methods_say_the_options_that_were_used(page):

@@ -268,4 +268,6 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_a_second_run_ends_with_the_
     assert again.returncode == 0, again.stderr
     assert (country / "killed.csv").read_bytes() == (country / "whole.csv").read_bytes()
     for year in (2011, 2012, 2013):
-        assert (country / "killed" / f"{year}.parquet").read_bytes() == (country / "whole" / f"{year}.parquet").read_bytes()
+        assert (country / "killed" / f"{year}.parquet").read_bytes() == (
+            country / "whole" / f"{year}.parquet"
+        ).read_bytes()

@@ -1,0 +1,128 @@
+"""The entry point: quick help, suggestions, and errors as one sentence with an exit code."""
+
+import subprocess
+import sys
+import warnings
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from gistools.cli.common import COMMA_LIST, verb
+from gistools.cli.main import COMMANDS, main
+from gistools.errors import CrsError, OutputError
+from gistools.version import __version__
+
+HEAVY = {"numpy", "pandas", "geopandas", "rasterio", "scipy", "shapely", "xarray", "dask", "matplotlib", "libpysal"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["city", "--help"], ["city", "form", "--help"]])
+def test_help_imports_nothing_heavy(arguments):
+    program = (
+        "import sys\n"
+        "from gistools.cli.main import main\n"
+        "try:\n    main(sys.argv[1:])\n"
+        "except SystemExit:\n    pass\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)\n"
+    )
+    run = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=True)
+    loaded = set(run.stderr.split())
+    assert "click" in loaded
+    assert not loaded & HEAVY
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_has_help_and_the_line_of_the_list(name):
+    result = CliRunner().invoke(main, [name, "--help"])
+    assert result.exit_code == 0, result.output
+    listing = CliRunner().invoke(main, ["--help"])
+    assert COMMANDS[name][1].split(",")[0][:40] in listing.output.replace("\n", " ")
+
+
+def test_version():
+    result = CliRunner().invoke(main, ["--version"])
+    assert result.output.strip() == f"gistools, version {__version__}"
+
+
+def test_a_misspelt_command_is_suggested():
+    result = CliRunner().invoke(main, ["ciyt"])
+    assert result.exit_code == 2
+    assert result.stderr.strip().splitlines()[-1] == "Error: there is no command 'ciyt'; did you mean 'city'?"
+
+
+def test_comma_list():
+    assert COMMA_LIST.convert("a, b,,c ", None, None) == ["a", "b", "c"]
+    assert COMMA_LIST.convert(["a"], None, None) == ["a"]
+
+
+class Parts:
+    failures = ("2012",)
+
+    def to_dict(self):
+        return {"failures": list(self.failures), "value": float("nan")}
+
+
+def command(action):
+    @click.command()
+    @verb
+    def run():
+        return action()
+
+    return run
+
+
+def raising(error):
+    def action():
+        raise error
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (CrsError("a.tif has\n  no CRS"), 2, "Error: a.tif has no CRS"),
+        (OutputError("a.csv cannot be written"), 1, "Error: a.csv cannot be written"),
+        (
+            KeyError("x"),
+            1,
+            "Error: KeyError: 'x' (run with --debug for the traceback; this is a fault of gistools",
+        ),
+        (MemoryError(), 1, "Error: there is not enough memory; use fewer --workers or smaller blocks"),
+        (ZeroDivisionError(), 1, "Error: ZeroDivisionError: no message (run with --debug"),
+    ],
+)
+def test_errors_are_one_sentence_with_an_exit_code(error, code, line):
+    result = CliRunner().invoke(command(raising(error)))
+    assert result.exit_code == code
+    assert len(result.stderr.splitlines()) == 1
+    assert result.stderr.startswith(line)
+    assert result.stdout == ""
+    debug = CliRunner().invoke(command(raising(error)), ["--debug"])
+    assert debug.exit_code == code
+    assert "Traceback" in debug.stderr
+
+
+def test_an_interrupt_says_what_is_kept():
+    result = CliRunner().invoke(command(raising(KeyboardInterrupt())))
+    assert result.exit_code == 130
+    assert result.stderr.startswith("Stopped.")
+
+
+def test_missing_parts_end_with_three_and_results_are_json(tmp_path):
+    result = CliRunner().invoke(command(Parts), ["--json", str(tmp_path / "r.json")])
+    assert result.exit_code == 3
+    assert (tmp_path / "r.json").read_text() == '{\n "failures": [\n  "2012"\n ],\n "value": null\n}\n'
+    assert CliRunner().invoke(command(lambda: None)).exit_code == 0
+    assert CliRunner().invoke(command(lambda: {"a": 1}), ["--json", str(tmp_path / "d.json")]).exit_code == 0
+
+
+def test_warnings_are_sentences_without_file_names():
+    def doubt():
+        warnings.warn("this is doubtful", stacklevel=2)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = CliRunner().invoke(command(doubt))
+    assert result.exit_code == 0
+    assert result.stderr == "Warning: this is doubtful\n"
