@@ -69,7 +69,8 @@ class SpatialFilter:
     ----------
     bounds : (float, float)
         Open interval of rho on which S is invertible: from 1 / the smallest real eigenvalue of W to 1 / the largest.
-        For a large sparse W without a symmetric twin the lower end is minus the upper one, which is inside.
+        Where no real eigenvalue is negative, the lower end is minus 1 / the largest row sum. For a large sparse W
+        without a symmetric twin the lower end is minus the upper one, which is inside.
     row_standardised : bool
         Whether every row of W sums to one.
     method : str
@@ -242,7 +243,8 @@ def _bounds_of_spectrum(eigenvalues: NDArray[Any], W: sparse.csr_array) -> tuple
     real = eigenvalues.real[np.abs(eigenvalues.imag) <= 1e-9 * np.abs(eigenvalues).max()]
     reach = 1.0 / float(W.sum(axis=1).max())  # no eigenvalue is larger than the largest row sum
     smallest, largest = (float(real.min()), float(real.max())) if len(real) else (0.0, 0.0)
-    tiny = 1e-9 / reach
+    # zeros that W has several times over come out as small as the root of the precision: no bound to go by
+    tiny = 1e-4 / reach
     return 1.0 / smallest if smallest < -tiny else -reach, 1.0 / largest if largest > tiny else reach
 
 

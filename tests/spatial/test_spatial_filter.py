@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -49,6 +49,7 @@ def test_determinant_traces_and_sums(monkeypatch, way, symmetric, standard):
 
 
 @settings(max_examples=30, deadline=None)
+@example(seed=1507, symmetric=False, standard=True)  # zero is an eigenvalue twice over, and comes out as -3e-9
 @given(seed=st.integers(0, 5000), symmetric=st.booleans(), standard=st.booleans())
 def test_the_filter_is_regular_inside_its_bounds_and_singular_at_their_ends(seed, symmetric, standard):
     W = random_w(seed, 12, symmetric=symmetric, standard=standard)
