@@ -216,11 +216,12 @@ def _gather(block: Block, rows: NDArray, cols: NDArray) -> Block:
 def _mean(block: Block, rows: tuple[_Axis, int], cols: tuple[_Axis, int]) -> Block:
     """Weighted mean over the overlapped cells, missing cells left out."""
     whole = bool((rows[0].index >= 0).all() and (cols[0].index >= 0).all())
-    one_byte = block.values.dtype.itemsize == 1
+    one_byte = block.values.dtype == np.uint8
     if block.valid is None and whole and one_byte and rows[0].is_even and cols[0].is_even:
-        # DMSP on the half-cell shift: sums of digital numbers are exact in 16 bits, their quarter in float32
+        # DMSP on the half-cell shift: sums of digital numbers are exact in 8 or 16 bits, their quarter in float32
         cells = rows[0].index.shape[1] * cols[0].index.shape[1]  # at most 256: see is_even
-        total = _summed(_summed(block.values, rows, 0, np.uint16), cols, 1, np.uint16)
+        kind = np.uint8 if cells * int(block.values.max(initial=0)) < 256 else np.uint16
+        total = _summed(_summed(block.values, rows, 0, kind), cols, 1, kind)
         return Block(np.multiply(total, np.float32(1 / cells), dtype=np.float32), None)
     valid = block.is_valid()
     values = block.values if block.valid is None else np.where(valid, block.values, 0)
