@@ -315,7 +315,7 @@ class _Runs:
         if valid is not None:
             # no data of floating point may be infinite or NaN, whose product with zero is not zero
             values = np.where(valid, values, 0) if values.dtype.kind == "f" else values * valid
-        flat = values.ravel().astype(kind, copy=False)
+        flat: NDArray = values.ravel().astype(kind, copy=False)
         by_edge = None if self.edges is None else flat[self.edge_cell]
         if not len(self.index):
             return self._by_city(self.length, by_edge), float(flat.sum(dtype=np.float64))
@@ -326,7 +326,7 @@ class _Runs:
         total = flat[: self.first[0]].sum(dtype=np.float64) + by_run.sum() + between
         return self._by_city(by_run, by_edge), float(total)
 
-    def _kind(self, kind: np.dtype, most: float) -> type:
+    def _kind(self, kind: np.dtype, most: float) -> type[np.number]:
         """Return the number type to sum a run in: whole numbers are exact, the small ones twice as fast."""
         if kind.kind == "f":
             return np.float64
