@@ -14,6 +14,7 @@ from .grid import ArraySource as ArraySource
 from .grid import Grid as Grid
 from .grid import geodesic_km as geodesic_km
 from .grid import grid_of as grid_of
+from .io.atomic import write_text as write_text
 from .io.geotiff import write_geotiff as write_geotiff
 from .io.tables import read_table as read_table
 from .io.tables import write_table as write_table
@@ -26,6 +27,7 @@ from .output.maps import interactive_map as interactive_map
 from .output.maps import plot_choropleth as plot_choropleth
 from .output.maps import plot_city as plot_city
 from .output.maps import plot_city_years as plot_city_years
+from .output.maps import save_figure as save_figure
 from .output.tables import regression_table as regression_table
 from .panel.panel import build_panel as build_panel
 from .panel.panel import codebook as codebook

@@ -94,9 +94,24 @@ def require_writable(folder: Path) -> None:
             place.rmdir()
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8), whole or not at all."""
-    with atomic_path(path) as temporary:
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text file (UTF-8), whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+    text : str
+
+    Returns
+    -------
+    None
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    with atomic_path(Path(path)) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="\n")
 
 

@@ -60,7 +60,16 @@ class Inputs:
 
 
 def form_options(config: StudyConfig) -> FormOptions:
-    """Return the options of urban form that a configuration states."""
+    """Return the options of urban form that a configuration states.
+
+    Parameters
+    ----------
+    config : StudyConfig
+
+    Returns
+    -------
+    FormOptions
+    """
     return FormOptions(**config.form.model_dump(exclude={"cbd_table"}))
 
 

@@ -53,7 +53,27 @@ def read_weights(path: str | Path) -> Graph:
 
 
 def write_weights(w: Graph, path: str | Path) -> None:
-    """Write weights as GAL, GWT, Parquet or matrix CSV, by extension, whole or not at all."""
+    """Write weights as GAL, GWT, Parquet or matrix CSV, by extension, whole or not at all.
+
+    Parameters
+    ----------
+    w : Graph
+    path : path
+        ``.parquet``, ``.gwt``, ``.csv``, or ``.gal``, which holds neighbours without weights.
+
+    Returns
+    -------
+    None
+
+    Raises
+    ------
+    InputError
+        If the extension is another.
+    WeightsError
+        If the format cannot hold the weights.
+    OutputError
+        If the file cannot be written.
+    """
     write_adjacency(adjacency_table(w), path)
 
 

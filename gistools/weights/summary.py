@@ -70,6 +70,14 @@ class WeightsSummary:
 def summarise_weights(w: Graph | PysalW) -> WeightsSummary:
     """Count cities, links, neighbours, islands and components.
 
+    Parameters
+    ----------
+    w : Graph or W
+
+    Returns
+    -------
+    WeightsSummary
+
     Examples
     --------
     >>> from gistools.weights import graph_from_matrix
