@@ -121,7 +121,7 @@ def make_panel(cities: gpd.GeoDataFrame, seed: int = 1) -> pd.DataFrame:
             if k == 10:
                 row |= {
                     "urban_cells": 4.0 + t,
-                    "note": f"only {4 + t} urban cells: shares and gradient rest on few cells",
+                    "note": f"few urban cells ({4 + t}): shares and gradient rest on few cells",
                 }
             treated = float(k % 3 == 0 and year >= 2006)
             row |= {"treated": treated, "ln_output": 4 + 0.1 * t + 0.3 * k + 0.08 * treated + rng.normal(0, 0.05)}

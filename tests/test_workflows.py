@@ -23,7 +23,16 @@ def test_workflow_is_a_short_recipe_with_its_configuration(path: Path) -> None:
 def test_urban_form(tmp_path: Path) -> None:
     out = tmp_path / "out"
     run = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::PendingDeprecationWarning", ROOT / "workflows" / "urban_form.py", "--out", out],
+        [
+            sys.executable,
+            "-W",
+            "error",
+            "-W",
+            "ignore::PendingDeprecationWarning",
+            ROOT / "workflows" / "urban_form.py",
+            "--out",
+            out,
+        ],
         capture_output=True,
         text=True,
         check=False,

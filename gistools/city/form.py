@@ -374,7 +374,7 @@ def _notes(scan: Scan, table: pd.DataFrame, cbds: pd.DataFrame, empty: NDArray) 
                     if urban[k] < 3
                     else "shares and gradient rest on few"
                 )
-                said.append(f"only {urban[k]:.0f} urban cell{'' if urban[k] == 1 else 's'}: {rests}")
+                said.append(f"few urban cells ({urban[k]:.0f}): {rests}")
         notes.append("; ".join(said))
     return notes
 

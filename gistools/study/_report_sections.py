@@ -244,10 +244,10 @@ def note_counts(panel: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> notes = ["only 3 urban cells", "only 7 urban cells"]
+    >>> notes = ["few urban cells (3)", "few urban cells (7)"]
     >>> panel = pd.DataFrame({"city_code": ["1", "2"], "year": 2010, "note": notes})
     >>> note_counts(panel)[["note", "city_years"]].values.tolist()
-    [['only … urban cells', 2]]
+    [['few urban cells (…)', 2]]
     """
     columns = ["note", "city_years", "cities", "examples"]
     if "note" not in panel:

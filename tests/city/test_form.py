@@ -177,7 +177,7 @@ def test_two_cities_by_hand():
     assert first["central_population"] == pytest.approx(people, rel=1e-12)
     assert first["central_density"] == pytest.approx(people / sum(AREA[c] for c in near), rel=1e-12)
     assert first["suburban_share"] == pytest.approx(1 - people / first["population"], rel=1e-12)
-    assert first["note"] == "only 8 urban cells: shares and gradient rest on few"
+    assert first["note"] == "few urban cells (8): shares and gradient rest on few"
 
     second = table.iloc[1]
     # (0,3) (2,3) (3,4) (4,3): (0,4) and (1,4) are dark, (1,3) too thin
@@ -282,7 +282,7 @@ def test_fewer_than_three_urban_cells_have_no_gradient():
     two = by_hand(light, threshold=2500.0).iloc[0]
     assert two["urban_cells"] == 2
     assert np.isnan(two["gradient"])
-    assert two["note"] == "only 2 urban cells: shares rest on few cells, a gradient needs 3"
+    assert two["note"] == "few urban cells (2): shares rest on few cells, a gradient needs 3"
     assert two["density_cv"] > 0
     light[1, 0] = 30
     three = by_hand(light, threshold=2500.0).iloc[0]

@@ -80,7 +80,7 @@ def test_it_begins_with_what_failed_and_the_main_figures(run, page):
 def test_what_was_left_out_is_counted_with_its_reason(page):
     excluded = section(page, "What was excluded, and why")
     assert "no urban cell 3 1 171200" in excluded
-    assert "only … urban cells: shares and gradient rest on few cells 3 1 171100" in excluded
+    assert "few urban cells (…): shares and gradient rest on few cells 3 1 171100" in excluded
     assert "Cities with fewer than 10 urban cells in some year" in excluded
     assert "171100 柳湖市 3 4 6" in excluded
     assert "with coordinates 30 470 no coordinates: 28; impossible: 2" in excluded
