@@ -468,7 +468,8 @@ def geodesic_area_km2(lon: list[FloatArray], lat: list[FloatArray]) -> FloatArra
     for k in range(len(lon)):
         j = (k + 1) % len(lon)
         # the short way round, also across the antimeridian
-        turn = np.deg2rad((lon[j] - lon[k] + 180.0) % 360.0 - 180.0)
+        step = lon[j] - lon[k]
+        turn = np.deg2rad(step - 360.0 * np.round(step / 360.0))
         excess -= 2 * np.arctan2(np.tan(turn / 2) * (half[k] + half[j]), 1 + half[k] * half[j])
     area = excess * (0.5e-6 * GEOD.a**2 * q_pole)
     return np.where(np.isfinite(area), area, np.nan)

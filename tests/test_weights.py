@@ -392,6 +392,9 @@ def test_bad_points():
     table = points(5)
     with pytest.raises(TableError, match="no columns lon and lat"):
         knn_weights(table.rename(columns={"lon": "x"}), k=1)
+    for nameless in (None, " "):
+        with pytest.raises(TableError, match="1 rows of the cities have no city_code"):
+            knn_weights(table.assign(city_code=[nameless, *table["city_code"][1:]]), k=1)
     with pytest.raises(TableError, match="without coordinates: 00000"):
         knn_weights(table.assign(lat=np.nan), k=1)
     with pytest.raises(TableError, match="coordinates projected"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from gistools.checks import listed, require_choice, require_columns, require_unique
+from gistools.checks import listed, require_choice, require_columns, require_numeric, require_unique
 from gistools.city.urban import patch_labels
 from gistools.errors import TableError
 
@@ -91,7 +91,7 @@ def find_cbds(
 def _tie_key(brightest: BrightestCells, in_cluster: NDArray[np.bool_], ties: CbdTies) -> NDArray:
     """What a tied cell is judged by: less is better."""
     if ties == "cluster-density":
-        return -np.nan_to_num(brightest.density, nan=-1.0)
+        return -_nine_digits(np.nan_to_num(brightest.density, nan=-1.0))
     weight = np.where(in_cluster, 1.0, 0.0)
     if ties == "population-weighted":
         people = np.nan_to_num(brightest.population, nan=0.0) * in_cluster
@@ -102,6 +102,12 @@ def _tie_key(brightest: BrightestCells, in_cluster: NDArray[np.bool_], ties: Cbd
     col = (np.bincount(brightest.zone, weight * brightest.col) / np.maximum(total, 1e-300))[brightest.zone]
     # rounding keeps cells at one distance tied, whatever the order of summation
     return np.round((brightest.row - row) ** 2 + (brightest.col - col) ** 2, 9)
+
+
+def _nine_digits(value: NDArray) -> NDArray:
+    """Round to nine significant digits: equal counts on a projected grid must not differ by the noise of areas."""
+    scale = 10.0 ** (9 - np.ceil(np.log10(np.maximum(np.abs(value), 1e-9))))
+    return np.round(value * scale) / scale
 
 
 def _clusters_of_largest_size(zone: NDArray, label: NDArray, in_cluster: NDArray, cities: int) -> NDArray:
@@ -152,7 +158,9 @@ def known_cbds(table: pd.DataFrame, grid: Grid, zones: Zones) -> pd.DataFrame:
 
     what = "the table of CBDs"
     require_columns(table, ["city_code", "cbd_lon", "cbd_lat"], what)
+    table = table[["city_code", "cbd_lon", "cbd_lat"]]
     require_unique(table, ["city_code"], what)
+    require_numeric(table, ["cbd_lon", "cbd_lat"], what)
     given = table.assign(city_code=table["city_code"].astype(str)).set_index("city_code")
     lacking = [code for code in zones.codes if code not in given.index or given.loc[code].isna().any()]
     if lacking:

@@ -16,7 +16,7 @@ from gistools.city.centre import CBD_TIES, CbdTies, find_cbds, known_cbds
 from gistools.city.sprawl import sprawl_index
 from gistools.city.structure import Central, central_population, density_gradient, density_variation
 from gistools.city.urban import urban_density_threshold, urban_patches
-from gistools.errors import GistoolsError, InputError
+from gistools.errors import GistoolsError, InputError, OutputError
 from gistools.grid import Grid, GridSource
 from gistools.raster.align import ALIGN, Align, align
 from gistools.raster.population import judge_cell, judge_cities, judge_total
@@ -362,7 +362,7 @@ def _notes(scan: Scan, table: pd.DataFrame, cbds: pd.DataFrame, empty: NDArray) 
                 said.append("no population data")
             if scan.has_light and totals.light_cells[k] <= 0:
                 said.append("no light data")
-            elif scan.has_light and without_cbd[k] and not by_table[k]:
+            elif scan.has_light and without_cbd[k] and not by_table[k] and cells[k]:
                 said.append("no light above zero: no CBD")
             elif off_grid[k] and not without_cbd[k]:
                 said.append("the CBD lies outside this year's grid")
@@ -469,6 +469,8 @@ def city_form(
                 )
                 if store:
                     store.save(form, given)
+        except OutputError:  # a full disk is no fault of the year
+            raise
         except GistoolsError as error:
             if leads and year == base:
                 raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,9 +23,11 @@ from gistools.raster.zones import Zones
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# 8, 10, 12 for digital numbers; 500, 1000, 1500 persons per km2; and the same steps around other thresholds.
-LIGHT_FACTORS = (0.8, 1.0, 1.2)
-DENSITY_FACTORS = (0.5, 1.0, 1.5)
+# 8 and 12 for the digital number 10; 500 and 1500 for 1000 persons per km2; the same steps around other thresholds.
+LIGHT_FACTORS = (0.8, 1.2)
+DENSITY_FACTORS = (0.5, 1.5)
+# Around the density that splits low from high.
+THRESHOLD_FACTORS = (0.8, 1.2)
 
 
 def sensitivity(
@@ -36,7 +39,7 @@ def sensitivity(
     execution: Execution | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Vary the thresholds of light and density and the rule of the CBD; compare with what was chosen.
+    """Vary thresholds and rules, one at a time; compare the sprawl index and the CBDs with what was chosen.
 
     Parameters
     ----------
@@ -44,7 +47,8 @@ def sensitivity(
         Of one year.
     zones : Zones
     options : FormOptions
-        What was chosen; its thresholds are varied by 0.8 and 1.2 (light), 0.5 and 1.5 (density).
+        What was chosen. Thresholds are varied by 0.8 and 1.2 (light, and the density that splits low from high) and
+        by 0.5 and 1.5 (density of urban cells); then come the other rules of the threshold and the CBD.
     execution : Execution, optional
     progress : callable, optional
 
@@ -69,26 +73,21 @@ def sensitivity(
         execution=execution,
         progress=progress,
     )
-    base_index = _index(scan.urban, zones, options, options.min_light, options.min_density)[0]
+    base_index, base_threshold, _ = _index(scan.urban, zones, options)
     base_cbds = find_cbds(scan.brightest, zones.grid, zones.codes, ties=options.cbd_ties)
-    variants = [("chosen", 1.0, 1.0, options.cbd_ties)]
-    variants += [("min_light", f, 1.0, options.cbd_ties) for f in LIGHT_FACTORS if f != 1]
-    variants += [("min_density", 1.0, f, options.cbd_ties) for f in DENSITY_FACTORS if f != 1]
-    variants += [("cbd_ties", 1.0, 1.0, ties) for ties in CBD_TIES if ties != options.cbd_ties]
     rows: list[dict[str, Any]] = []
-    for varied, light, density, ties in variants:
-        min_light, min_density = options.min_light * light, options.min_density * density
-        index, threshold, cells = _index(scan.urban, zones, options, min_light, min_density)
-        cbds = find_cbds(scan.brightest, zones.grid, zones.codes, ties=ties)
+    for varied, rule, variant in _variants(options, base_threshold):
+        index, threshold, cells = _index(scan.urban, zones, variant)
+        cbds = find_cbds(scan.brightest, zones.grid, zones.codes, ties=variant.cbd_ties)
         km = geodesic_km(base_cbds["cbd_lon"], base_cbds["cbd_lat"], cbds["cbd_lon"], cbds["cbd_lat"])
         moved = km[np.isfinite(km) & (km > 0)]
         rows.append(
             {
                 "varied": varied,
-                "min_light": min_light,
-                "min_density": min_density,
-                "threshold_rule": "auto" if options.threshold == "auto" else "number",
-                "cbd_ties": ties,
+                "min_light": variant.min_light,
+                "min_density": variant.min_density,
+                "threshold_rule": rule,
+                "cbd_ties": variant.cbd_ties,
                 "density_threshold": threshold,
                 "urban_cells": cells,
                 "cities_without_urban_cells": int(np.isnan(index).sum()),
@@ -101,11 +100,25 @@ def sensitivity(
     return pd.DataFrame(rows)
 
 
-def _index(
-    cells: UrbanCells, zones: Zones, options: FormOptions, min_light: float, min_density: float
-) -> tuple[NDArray, float, int]:
-    """The sprawl index of each city under other thresholds, its density threshold, and how many cells are urban."""
-    kept = (cells.light > min_light) & (cells.density > min_density)
+def _variants(options: FormOptions, threshold: float) -> list[tuple[str, str, FormOptions]]:
+    """What is varied, the rule of the density threshold, and the options of each variant, the chosen one first."""
+    rule = "auto" if options.threshold == "auto" else "number"
+    out = [("chosen", rule, options)]
+    out += [("min_light", rule, replace(options, min_light=f * options.min_light)) for f in LIGHT_FACTORS]
+    out += [("min_density", rule, replace(options, min_density=f * options.min_density)) for f in DENSITY_FACTORS]
+    if np.isfinite(threshold):
+        out += [
+            ("threshold", f"{rule} x {f:g}", replace(options, threshold=f * threshold)) for f in THRESHOLD_FACTORS
+        ]
+    if rule == "number":
+        out.append(("threshold", "auto", replace(options, threshold="auto")))
+    out += [("cbd_ties", rule, replace(options, cbd_ties=ties)) for ties in CBD_TIES if ties != options.cbd_ties]
+    return out
+
+
+def _index(cells: UrbanCells, zones: Zones, options: FormOptions) -> tuple[NDArray, float, int]:
+    """The sprawl index of each city under other options, its density threshold, and how many cells are urban."""
+    kept = (cells.light > options.min_light) & (cells.density > options.min_density)
     cells = UrbanCells(*(column[kept] for column in cells))
     if options.threshold != "auto":
         threshold = float(options.threshold)

@@ -64,7 +64,7 @@ def central_population(
         owners.append(np.full(len(row), city))
         people.append(np.where(valid, block.values[at], 0).astype(np.float64))
         known.append(valid)
-    without = (cbds["row"] < 0).to_numpy()
+    without = (cbds["row"] < 0).to_numpy() | (zones.covered_cells() == 0)
     out = Central(*(np.where(without, np.nan, 0.0) for _ in range(3)))
     if not rows:
         return out
@@ -77,7 +77,7 @@ def central_population(
     out.cells[:] += np.bincount(owner, minlength=cities)
     out.area_km2[:] += np.bincount(owner, area * weight, cities)
     out.population[:] += np.bincount(owner, count * weight, cities)
-    out.population[np.bincount(owner, valid, cities) == 0] = np.nan
+    out.population[(out.cells > 0) & (np.bincount(owner, valid, cities) == 0)] = np.nan
     return out
 
 
@@ -209,11 +209,11 @@ def density_gradient(cells: UrbanCells, grid_lonlat: tuple[NDArray, NDArray], cb
         sxx = np.bincount(zone, dx * dx, cities)
         sxy = np.bincount(zone, dx * dy, cities)
         syy = np.bincount(zone, dy * dy, cities)
-        # distances that agree to a millimetre do not vary
-        slope = np.where((n >= 3) & (sxx > 1e-12 * n), sxy / sxx, np.nan)
+        # distances that agree to a metre do not vary, nor do densities that agree to nine digits
+        slope = np.where((n >= 3) & (sxx > 1e-6 * n), sxy / sxx, np.nan)
         residual = dy - slope[zone] * dx
         rss = np.bincount(zone, residual * residual, cities)
         std_error = np.sqrt(rss / (n - 2) / sxx)
-        r2 = np.where(syy > 0, 1 - rss / syy, np.nan)
+        r2 = np.where(syy > 1e-18 * n, 1 - rss / syy, np.nan)
     missing = np.isnan(slope)
     return Gradient(slope, np.where(missing, np.nan, std_error), np.where(missing, np.nan, r2), n)

@@ -132,6 +132,7 @@ def form(
     Either grid may be left out; measures that need it are then missing.
     """
     from gistools.errors import InputError
+    from gistools.io.atomic import require_writable
     from gistools.io.vectors import read_boundaries
     from gistools.raster.tasks import Execution
     from gistools.study.config import parse_years
@@ -142,6 +143,8 @@ def form(
     if lights is None and population is None:
         raise InputError("give --lights, --population or both")
     require_output(out)
+    if keep_years is not None:
+        require_writable(keep_years)
     wanted = parse_years(years)
     options = _form_options(measure)
     grids = open_form_grids(

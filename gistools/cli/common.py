@@ -54,15 +54,23 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
             stream=sys.stderr,
         )
         with guarded(debug):
+            if json_path is not None:
+                from gistools.io.atomic import require_writable, write_json
+
+                require_writable(json_path.parent)
             result = function(*args, **options)
             if json_path is not None:
-                from gistools.io.atomic import write_json
-
                 write_json(json_path, result.to_dict() if hasattr(result, "to_dict") else result)
         if getattr(result, "failures", None):
             sys.exit(EXIT_PARTS_MISSING)
 
     return command
+
+
+def _say_warning(message: Warning | str, category: type[Warning], *_args: Any, **_kwargs: Any) -> None:
+    """Say a warning of ours; those of other kinds are what libraries tell programmers."""
+    if issubclass(category, UserWarning):
+        click.echo(f"Warning: {' '.join(str(message).split())}", err=True)
 
 
 class guarded:  # noqa: N801  (reads as a verb: `with guarded(debug):`)
@@ -75,7 +83,8 @@ class guarded:  # noqa: N801  (reads as a verb: `with guarded(debug):`)
         import warnings
 
         if not self.debug:  # a warning is a sentence too, without file names and line numbers
-            warnings.showwarning = lambda message, *_args, **_kwargs: click.echo(f"Warning: {message}", err=True)
+            warnings.showwarning = _say_warning
+            logging.getLogger("rasterio").setLevel(logging.CRITICAL)  # GDAL's words; what matters is said in ours
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
         if error is None or isinstance(error, (SystemExit, click.exceptions.Exit, click.ClickException)):

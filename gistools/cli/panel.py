@@ -42,13 +42,22 @@ def build(
     time: str,
 ) -> PanelResult:
     """Join TABLES to the panel BASE on city_code and year; every row without a partner is counted."""
-    from gistools.io.tables import require_table_extension
+    from gistools.errors import InputError
     from gistools.study.form import require_output
     from gistools.study.panel import PanelResult, join_panel, read_city_years, write_panel
 
     require_output(out)
     if codebook is not None:
-        require_table_extension(codebook)
+        require_output(codebook)
+        if codebook.resolve() == out.resolve():
+            raise InputError(f"--out and --codebook are both {out}; name two files")
+    names = [path.stem for path in tables]
+    doubled = [path for path in tables if names.count(path.stem) > 1]
+    if doubled:  # joins and columns that clash are named by it
+        raise InputError(
+            f"{doubled[0]} and {doubled[1]} would both be the table '{doubled[0].stem}'; give each file once, and "
+            "files of one name another name"
+        )
     read = {path.stem: read_city_years(path, code=id_, year=time, encoding=encoding) for path in tables}
     joined = join_panel(
         read_city_years(base, code=id_, year=time, encoding=encoding),

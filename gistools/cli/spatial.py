@@ -33,7 +33,7 @@ def weights_options(*, required: bool) -> Callable[..., Any]:
 @panel_keys
 @click.option("--local", is_flag=True, help="Local Moran's I too; --out then holds it.")
 @click.option("--permutations", type=click.IntRange(min=0), default=999, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the permutations.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the permutations.")
 @click.option(
     "--alternative", default="two-sided", show_default=True, metavar="TAIL", help="two-sided, greater or less."
 )
@@ -72,7 +72,7 @@ def spatial() -> None:
 @click.option("--cluster", metavar="city", help="Errors robust to dependence within a city.")
 @panel_keys
 @click.option("--draws", type=click.IntRange(min=0), default=2000, show_default=True, help="Of the simulated errors.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws.")
 @click.option("--out", type=FILE, help="Table of coefficients and effects.")
 @verb
 def fit(panel: Path, id_: str, **options: Any) -> Any:

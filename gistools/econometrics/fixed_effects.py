@@ -121,13 +121,15 @@ def panel_column(table: pd.DataFrame, column: str, *, unit: str = "city_code", t
     Raises
     ------
     TableError
-        If a column or a key lacks.
+        If a column or a key lacks, or the column is a key.
 
     Examples
     --------
     >>> panel_column(pd.DataFrame({"city_code": ["a", "b"], "y": [1, 2]}), "y").to_dict()
     {'a': 1, 'b': 2}
     """
+    if column in (unit, time):
+        raise TableError(f"'{column}' is a key of the panel; name a column that it measures")
     table, keys = _keyed(table, unit, time, [column])
     return table.set_index(keys)[column]
 

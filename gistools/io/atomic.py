@@ -70,6 +70,8 @@ def writing_error(path: Path, error: OSError) -> OutputError:
         errno.EFBIG: "it is larger than the file system or the limit of this process allows",
         errno.EACCES: "there is no right to write in that folder; choose another with --out",
         errno.EPERM: "there is no right to write in that folder; choose another with --out",
+        # /proc and its like answer so: the folder is there, but holds no files of ours
+        errno.ENOENT: "no file can be made in that folder; choose another with --out",
         errno.EROFS: "the file system is read-only; choose another folder with --out",
         errno.ENOTDIR: "part of its path is a file, not a folder; choose another with --out",
         errno.EEXIST: "part of its path is a file, not a folder; choose another with --out",
@@ -85,10 +87,14 @@ def require_writable(folder: Path) -> None:
     OutputError
         If a file cannot be made there.
     """
+    test = folder / f".write{PARTIAL}test"  # a leftover too, if the process is killed just now
     new = [place for place in (folder, *folder.parents) if not os.access(place, os.F_OK)]
-    with atomic_path(folder / ".write-test") as probe:
-        probe.write_bytes(b"gistools")
-    (folder / ".write-test").unlink(missing_ok=True)
+    try:
+        with atomic_path(test) as probe:
+            probe.write_bytes(b"gistools")
+    except OutputError as error:
+        raise writing_error(folder, error.__cause__) from error.__cause__  # type: ignore[arg-type]
+    test.unlink(missing_ok=True)
     with suppress(OSError):  # another run may have begun to fill it
         for place in new:
             place.rmdir()

@@ -140,7 +140,7 @@ class RasterSource:
         Raises
         ------
         GridError
-            If the file is damaged there.
+            If the file is damaged there, or its values cannot be what its product says.
         """
         rows, cols = window.shape
         try:
@@ -156,6 +156,15 @@ class RasterSource:
             self.product.refuse_above(
                 float(values.max() if valid is None else values.max(where=valid, initial=0)), self.name
             )
+        if self.product.quantity == "count" and values.dtype.kind in "iu" and values.dtype.itemsize == 2:
+            # of four bytes and more it is no plausible count; of two it may pass for a crowded cell
+            full = np.iinfo(values.dtype).max
+            if ((values == full) if valid is None else (values == full) & valid).any():
+                raise GridError(
+                    f"{self.name} holds {full}, the largest number of its type ({values.dtype}), where persons are "
+                    "counted: it is a no-data value that is not tagged; tag it (gdal_edit.py -a_nodata "
+                    f"{full})"
+                )
         return Block(values, valid)
 
     def _valid(self, values: np.ndarray) -> np.ndarray | None:
@@ -279,7 +288,7 @@ def open_raster(path: str | Path, product: Product = UNKNOWN) -> RasterSource:
     CrsError
         If it has no CRS, or a CRS of degrees with coordinates that cannot be degrees.
     GridError
-        If it cannot be opened, is rotated, or has several bands.
+        If it cannot be opened, is rotated, has several bands, or holds complex numbers.
     """
     path = Path(path)
     facts = raster_facts(path)
@@ -287,6 +296,10 @@ def open_raster(path: str | Path, product: Product = UNKNOWN) -> RasterSource:
         raise GridError(
             f"{path.name} has {facts['bands']} bands, and it is not said which holds the values; "
             f"write that band alone (gdal_translate -b 1 {path.name} one_band.tif)"
+        )
+    if facts["dtype"].startswith("complex"):
+        raise GridError(
+            f"{path.name} holds complex numbers, which are neither lights nor counts; it is another product"
         )
     if facts["crs"] is None:
         raise CrsError(

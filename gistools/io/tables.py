@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import io
+import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -47,13 +49,14 @@ def read_table(
     require_file(path)
     text = tuple(text)
     try:
-        if path.suffix == ".parquet":
+        kind = path.suffix.lower()
+        if kind == ".parquet":
             table = pd.read_parquet(path)
-        elif path.suffix == ".csv":
+        elif kind == ".csv":
             table = _read_csv(path, text, encoding)
-        elif path.suffix == ".xlsx":
+        elif kind == ".xlsx":
             table = pd.read_excel(path, dtype=dict.fromkeys(text, str))
-        elif path.suffix == ".dta":
+        elif kind == ".dta":
             table = pd.read_stata(path, convert_categoricals=False)
         else:
             raise InputError(f"{path.name}: tables are read from {', '.join(EXTENSIONS)}")
@@ -88,17 +91,20 @@ def _read_csv(path: Path, text: tuple[str, ...], encoding: str | None) -> pd.Dat
     tried = (encoding,) if encoding else ("utf-8-sig", "gb18030")
     for name in tried:
         try:
-            return pd.read_csv(
-                path,
-                dtype=dtype,
-                encoding=name,
-                keep_default_na=True,
-                low_memory=False,
-            )
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                # without index_col, rows longer than the names would be shifted by one column
+                return pd.read_csv(
+                    path, dtype=dtype, encoding=name, keep_default_na=True, low_memory=False, index_col=False
+                )
         except UnicodeDecodeError:
             continue
         except LookupError as error:
             raise InputError(f"{name!r} is not an encoding Python knows; try utf-8 or gb18030") from error
+        except pd.errors.ParserWarning as error:
+            raise TableError(
+                f"{path.name} has more fields in its rows than names in its first line; name every column"
+            ) from error
     raise TableError(f"{path} is not text in {' or '.join(map(str, tried))}; name its encoding with --encoding")
 
 
@@ -188,11 +194,20 @@ def _write_stata(table: pd.DataFrame, path: Path) -> None:
         elif pd.api.types.is_extension_array_dtype(values.dtype):
             table[column] = values.astype("float64")
     table.attrs = {}
-    table.to_stata(
-        path,
-        write_index=False,
-        version=118,
-        variable_labels=labels,
-        time_stamp=datetime.datetime(2000, 1, 1),
-        convert_strl=[c for c in table.columns if table[c].dtype == object and table[c].str.len().max() > 2000],
-    )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table.to_stata(
+            path,
+            write_index=False,
+            version=118,
+            variable_labels=labels,
+            time_stamp=datetime.datetime(2000, 1, 1),
+            convert_strl=[c for c in table.columns if table[c].dtype == object and table[c].str.len().max() > 2000],
+        )
+    if any(issubclass(w.category, pd.errors.InvalidColumnName) for w in caught):
+        odd = [c for c in map(str, table.columns) if not re.fullmatch(r"[^\W\d]\w{0,31}", c)]
+        warnings.warn(
+            f"Stata does not take some names of columns ({listed(odd)}): they are written with other letters or "
+            "shortened to 32",
+            stacklevel=2,
+        )

@@ -11,6 +11,7 @@ from typing import Any
 import geopandas as gpd
 import numpy as np
 import pandas as pd
+import pyogrio
 import shapely
 
 from gistools.checks import listed, require_columns
@@ -50,7 +51,8 @@ def read_vector(path: str | Path, *, encoding: str | None = None) -> gpd.GeoData
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             options = {"encoding": encoding} if encoding else {}
-            table = gpd.read_file(path, **options)
+            layers = pyogrio.list_layers(path)[:, 0]
+            table = gpd.read_file(path, layer=layers[0], **options)
     except UnicodeDecodeError as error:
         said = f"encoding {encoding!r}" if encoding else "the encoding it states"
         raise InputError(
@@ -60,6 +62,12 @@ def read_vector(path: str | Path, *, encoding: str | None = None) -> gpd.GeoData
         raise InputError(f"{path} cannot be read as a vector file: {str(error).splitlines()[0]}") from error
     if not isinstance(table, gpd.GeoDataFrame):
         raise InputError(f"{path} holds a table without geometry; boundaries need polygons")
+    if len(layers) > 1:
+        warnings.warn(
+            f"{path.name} has {len(layers)} layers ({listed(layers)}) and the first is read; if another is meant, "
+            f"write it into a file of its own (ogr2ogr one.gpkg {path.name} {layers[1]})",
+            stacklevel=2,
+        )
     _refuse_mojibake(table, path)
     return table
 
@@ -105,7 +113,11 @@ def read_boundaries(
     """
     path = Path(path)
     table = read_vector(path, encoding=encoding)
-    require_columns(table, [column for column in (code, name, province, name_en, province_en) if column], path.name)
+    require_columns(
+        pd.DataFrame(table.drop(columns=table.geometry.name)),
+        [column for column in (code, name, province, name_en, province_en) if column],
+        path.name,
+    )
     if not len(table):
         raise BoundaryError(f"{path.name} holds no polygons")
     if table.crs is None:
@@ -217,7 +229,7 @@ def _refuse_mojibake(table: pd.DataFrame, path: Path) -> None:
 
 
 def misread_chinese(text: str, encoding: str = "gb18030") -> str | None:
-    r"""Return the Chinese text of an encoding that was read as Latin-1, or None if it was not.
+    r"""Return the Chinese text of an encoding that was read as Latin-1 (text of any language in UTF-8), or None.
 
     Examples
     --------
@@ -238,6 +250,8 @@ def misread_chinese(text: str, encoding: str = "gb18030") -> str | None:
     except UnicodeError:
         return None
     found = [c for c in decoded if not c.isascii()]
+    if encoding == "utf-8":  # Latin letters are next to never UTF-8 by chance, so any language will do
+        return decoded
     return decoded if found and all("一" <= c <= "鿿" or c in "（）·" for c in found) else None
 
 

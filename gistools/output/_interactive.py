@@ -29,7 +29,8 @@ _VERTICES = 40_000
 # Names Bokeh gives to elements and models: random ones, and numbers that go on as long as the process lives. A
 # city's name cannot look like the latter, for quotation marks within texts are escaped.
 _ELEMENT = re.compile(r"(?<=[\"'])[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}(?=[\"'])")
-_MODEL = re.compile(r'(?<!\\)((?:"id":|data-root-id=|"roots":\{|"root_ids":\[)")p\d+(?=")')
+_MODEL = re.compile(r'(?<!\\)((?:"id":|data-root-id=)")(p\d+)(?=")')
+_ROOTS = re.compile(r'(?<!\\)"roots":\{[^{}]*\},"root_ids":\[[^\[\]]*\]')
 
 
 def interactive_map(
@@ -96,6 +97,8 @@ def interactive_map(
             else "Polygons are drawn as given."
         ),
     ]
+    if {"cbd_lon", "cbd_lat"} <= set(panel.columns):
+        about.insert(1, "The dots are the CBDs of the year.")
     if empty:
         about.append(f"Left out, for no city has a value: {', '.join(empty)}.")
     document = _document(ground, panel, shown, units, labels, scheme, k)
@@ -113,7 +116,6 @@ def _document(
 ) -> Document:
     import bokeh.models
     from bokeh.document import Document
-    from bokeh.layouts import column as stacked
     from bokeh.layouts import row
 
     models: Any = bokeh.models  # its types lack half of the models
@@ -200,13 +202,8 @@ def _document(
         slider.js_on_change("value", show)
         controls.append(slider)
     document = Document()
-    document.add_root(
-        stacked(
-            row(*controls, sizing_mode="stretch_width", spacing=24),
-            _plot(ground, source, centres),
-            sizing_mode="stretch_width",
-        )
-    )
+    document.add_root(row(*controls, sizing_mode="stretch_width", spacing=24))
+    document.add_root(_plot(ground, source, centres))
     document.js_on_event("document_ready", show)
     return document
 
@@ -332,6 +329,5 @@ def _page(document: Document, title: str, about: Sequence[str]) -> str:
     elements: dict[str, str] = {}
     models: dict[str, str] = {}
     html = _ELEMENT.sub(lambda found: elements.setdefault(found[0], f"map-{len(elements) + 1}"), html)
-    return _MODEL.sub(
-        lambda found: found[1] + models.setdefault(found[0].removeprefix(found[1]), f"m{len(models) + 1}"), html
-    )
+    html = _MODEL.sub(lambda found: found[1] + models.setdefault(found[2], f"m{len(models) + 1}"), html)
+    return _ROOTS.sub(lambda found: re.sub(r'(?<=")p\d+(?=")', lambda name: models[name[0]], found[0]), html)

@@ -25,7 +25,7 @@ SCHEMES: tuple[Scheme, ...] = ("quantiles", "equal-interval", "natural-breaks")
 NO_VALUE = "–"
 
 
-def number(value: object, *, digits: int = 3) -> str:
+def number(value: object, *, digits: int = 3, group_from: float = 1e4) -> str:
     """Write a number for reading: enough digits, thousands apart, a dash for a missing one.
 
     Parameters
@@ -33,6 +33,8 @@ def number(value: object, *, digits: int = 3) -> str:
     value : number or None
     digits : int
         Significant digits of a number that is not whole, at least; digits before the point all stay.
+    group_from : float
+        Thousands are set apart from this size on; by default years stay as they are.
 
     Returns
     -------
@@ -52,11 +54,11 @@ def number(value: object, *, digits: int = 3) -> str:
         return "∞" if x > 0 else "-∞"
     size = abs(x)
     if x == round(x) and size < 1e15:
-        return f"{x:,.0f}" if size >= 1e4 else f"{x:.0f}"
+        return f"{x:,.0f}" if size >= group_from else f"{x:.0f}"
     if size < 1e-4:
         return f"{x:.{digits}g}"
     decimals = max(digits - 1 - math.floor(math.log10(size)), 0)
-    return f"{x:,.{decimals}f}" if size >= 1e4 else f"{x:.{decimals}f}"
+    return f"{x:,.{decimals}f}" if size >= group_from else f"{x:.{decimals}f}"
 
 
 def fixed(value: object, decimals: int) -> str:

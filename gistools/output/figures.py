@@ -116,7 +116,7 @@ def _nation(values: pd.DataFrame, column: str, unit: str, weight: str | None, no
             linewidth=2,
             marker="s",
             markersize=4,
-            label=drawable(f"mean weighted by {weight.replace('_', ' ')}"),
+            label=drawable(f"mean weighted by {weight.removesuffix('_km2').replace('_', ' ')}"),
         )
     _years_axis(axes, years)
     axes.set_ylabel(drawable(unit or column.replace("_", " ")))
@@ -491,8 +491,9 @@ def plot_gradients(
     Returns
     -------
     Figure
-        One panel a city, all to one scale. The line has the fitted slope and runs, as a least-squares line does,
-        through the means.
+        One panel a city, all to one scale of density, and of distance too unless one city reaches more than three
+        times as far as another; the axis then says that scales differ. The line has the fitted slope and runs, as a
+        least-squares line does, through the means.
 
     Raises
     ------
@@ -504,13 +505,18 @@ def plot_gradients(
         raise InputError("there is no urban cell to draw a gradient of")
     across = min(len(shown), 4)
     down = -(-len(shown) // across)
+    reach = [float(cells[code]["distance_km"].max()) for code in shown]
+    alike = max(reach) <= 3 * min(reach)
     with style():
         figure = Figure(figsize=(max(2.7 * across, 4.4), 2.5 * down + 0.8))
-        grid = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+        grid = figure.subplots(down, across, squeeze=False, sharex=alike, sharey=True)
         for axes, code in zip(grid.flat, shown, strict=False):
             distance = cells[code]["distance_km"].to_numpy(np.float64)
             density = np.log(cells[code]["density"].to_numpy(np.float64))
-            axes.scatter(distance, density, s=6, color=PALETTE[5], alpha=0.55, linewidth=0)
+            few = len(distance) < 200
+            axes.scatter(
+                distance, density, s=14 if few else 6, color=PALETTE[5], alpha=0.9 if few else 0.55, linewidth=0
+            )
             slope = float(gradients.get(code, np.nan))
             name = drawable(names.get(code), code)
             if np.isfinite(slope):
@@ -524,7 +530,7 @@ def plot_gradients(
             axes.set_visible(False)
         for axes in grid.flat[max(len(shown) - across, 0) : len(shown)]:
             axes.tick_params(labelbottom=True)
-        figure.supxlabel("distance from the CBD, km", fontsize=9)
+        figure.supxlabel(f"distance from the CBD, km{'' if alike else ' (scales differ)'}", fontsize=9)
         figure.supylabel("ln density (persons per km2)", fontsize=9)
         figure.suptitle(drawable(title), x=0.01, ha="left")
         return finish(figure)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import geopandas as gpd
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCHEMES",
     "Scheme",
+    "classify",
     "figure_png",
     "interactive_map",
     "plot_choropleth",
@@ -59,6 +60,7 @@ CLASS_NAMES = ("not urban", "urban, low density", "urban, high density")
 _OUTLINE, _NO_DATA = "#ffffff", "#d9d9d9"
 _CBD = {"marker": "*", "color": "#00a0d6", "markeredgecolor": "black", "markeredgewidth": 0.7, "linestyle": "none"}
 _MAP_VERTICES = 60_000
+_DIMMEST = 0.1  # nW/cm2/sr, where the colours of radiance begin
 
 
 def plot_choropleth(
@@ -123,7 +125,8 @@ def plot_choropleth(
     panels = len(table.columns)
     across = min(panels, 2 if aspect < 1.6 else 3)
     down = -(-panels // across)
-    width = 7.2 if panels == 1 else 10.5
+    # a tall country alone would fill more than a screen
+    width = min(7.2, max(5.2, 7.5 / aspect)) if panels == 1 else 10.5
     height = down * (width / across * min(aspect, 1.5) + 0.35) + 1.0
     with style():
         figure = Figure(figsize=(width, height))
@@ -323,7 +326,14 @@ def _layers(clip: xr.Dataset) -> tuple[dict[str, NDArray], Grid]:
     return values, grid
 
 
-def plot_city(clip: xr.Dataset, *, boundary: Any = None, cbd: Any = None, title: str) -> Figure:
+def plot_city(
+    clip: xr.Dataset,
+    *,
+    boundary: Any = None,
+    cbd: Any = None,
+    title: str,
+    like: Iterable[xr.Dataset] = (),
+) -> Figure:
     """Draw a city: its lights, its population density, and its urban mask by density class.
 
     Parameters
@@ -335,12 +345,14 @@ def plot_city(clip: xr.Dataset, *, boundary: Any = None, cbd: Any = None, title:
         Of the city; a polygon in degrees. What lies outside is veiled.
     cbd : (lon, lat), or a row with ``cbd_lon`` and ``cbd_lat``, optional
     title : str
+    like : iterable of Dataset
+        Clips of other years: the colours reach as far as the highest value of all, so that years can be compared.
 
     Returns
     -------
     Figure
         Three panels in an equal-area projection about the city, each with a scale bar; cells keep their true
-        shape, nothing is resampled.
+        shape, nothing is resampled. Radiance, whose few brightest cells outshine a city, has a log scale.
 
     Raises
     ------
@@ -355,32 +367,42 @@ def plot_city(clip: xr.Dataset, *, boundary: Any = None, cbd: Any = None, title:
     with style():
         figure = Figure(figsize=(11.0, 3.3 * aspect + 1.5))
         left, middle, right = figure.subplots(1, 3)
+        clips = [clip, *like]
         unit = drawable(clip["lights"].attrs.get("units", ""))
-        lights = layers["lights"]
-        most = float(np.nanmax(lights)) if np.isfinite(lights).any() else 1.0
-        drawn = _draw_cells(left, ground, grid, lights, "inferno", Normalize(0, max(most, 1e-9)))
-        _colour_bar(figure, left, drawn, unit or "light")
+        most = _highest(clips, "lights")
+        if unit.startswith("nW") and most > _DIMMEST:
+            lights = np.where(layers["lights"] < _DIMMEST, _DIMMEST / 2, layers["lights"])
+            drawn = _draw_cells(left, ground, grid, lights, "inferno", LogNorm(_DIMMEST, most), under="black")
+            _colour_bar(figure, left, drawn, f"{unit}, log scale", log_range=(_DIMMEST, most))
+        else:
+            norm = Normalize(0, max(most, 1e-9))
+            drawn = _draw_cells(left, ground, grid, layers["lights"], "inferno", norm, under="black")
+            _colour_bar(figure, left, drawn, unit or "light")
         left.set_title("Lights")
 
         density = np.where(layers["density"] < 1, 0.5, layers["density"])  # empty cells are white, not missing
-        top = max(float(np.nanmax(density)) if np.isfinite(density).any() else 10.0, 10.0)
-        drawn = _draw_cells(middle, ground, grid, density, "YlGnBu", LogNorm(1.0, top))
-        _colour_bar(figure, middle, drawn, "persons per km2, log scale", log_top=top)
+        top = max(_highest(clips, "density"), 10.0)
+        drawn = _draw_cells(middle, ground, grid, density, "YlGnBu", LogNorm(1.0, top), under="white")
+        _colour_bar(figure, middle, drawn, "persons per km2, log scale", log_range=(1.0, top))
         middle.set_title("Population density")
 
         classes = layers["density_class"]
         _draw_classes(right, ground, grid, classes)
-        right.set_title("Urban mask")
+        right.set_title("Urban cells of low and high density")
         low, high = _urban_area(classes, grid, ground)
-        figure.legend(
+        # where the others have their colour bars
+        names = right.legend(
             handles=_class_handles(
-                [CLASS_NAMES[0], f"low density, {low:,.0f} km2", f"high density, {high:,.0f} km2"], centre is not None
+                [CLASS_NAMES[0], f"low: {low:,.0f} km2", f"high: {high:,.0f} km2"], centre is not None
             ),
-            loc="outside lower right",
-            ncols=4,
+            loc="upper center",
+            bbox_to_anchor=(0.5, 0.0),
+            borderaxespad=1.0,
+            ncols=2,
             columnspacing=1.2,
             handlelength=1.4,
         )
+        names.set_in_layout(False)
         for axes in (left, middle, right):
             dark = axes is left
             outline = _OUTLINE if dark else INK
@@ -442,13 +464,19 @@ def plot_city_years(clips: Mapping[int, xr.Dataset], *, boundary: Any = None, cb
         return finish(figure)
 
 
+def _highest(clips: Iterable[xr.Dataset], layer: str) -> float:
+    """The highest value of a layer, 0 where there is none."""
+    values = [np.asarray(clip[layer].values, np.float64) for clip in clips]
+    return max(float(np.max(v, where=np.isfinite(v), initial=0.0)) for v in values)
+
+
 def _draw_cells(
-    axes: Axes, ground: _CityGround, grid: Grid, values: NDArray, palette: str, norm: Normalize
+    axes: Axes, ground: _CityGround, grid: Grid, values: NDArray, palette: str, norm: Normalize, *, under: str
 ) -> QuadMesh:
     """Draw cells by colour; those without data show the grey behind them."""
     x, y = ground.mesh(grid)
     axes.set_facecolor(_NO_DATA)
-    colours = colormaps[palette].with_extremes(under="white" if isinstance(norm, LogNorm) else "black")
+    colours = colormaps[palette].with_extremes(under=under)
     return axes.pcolormesh(x, y, np.ma.masked_invalid(values), cmap=colours, norm=norm, zorder=1)
 
 
@@ -481,12 +509,15 @@ def _class_handles(names: Sequence[str], with_cbd: bool) -> list[Any]:
     return handles
 
 
-def _colour_bar(figure: Figure, axes: Axes, drawn: QuadMesh, label: str, log_top: float | None = None) -> None:
+def _colour_bar(
+    figure: Figure, axes: Axes, drawn: QuadMesh, label: str, log_range: tuple[float, float] | None = None
+) -> None:
     bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.85, aspect=28, pad=0.03)
     bar.outline.set_linewidth(0.4)
-    if log_top is not None:
-        ticks = [10.0**power for power in range(int(np.floor(np.log10(log_top))) + 1)]
-        bar.set_ticks(ticks, labels=[f"{tick:,.0f}" for tick in ticks])
+    if log_range is not None:
+        first, last = (int(np.floor(np.log10(end))) for end in log_range)
+        ticks = [10.0**power for power in range(first, last + 1)]
+        bar.set_ticks(ticks, labels=[f"{tick:,.0f}" if tick >= 1 else f"{tick:g}" for tick in ticks])
         bar.minorticks_off()
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=8)
@@ -517,7 +548,11 @@ def _finish_city(
                 zorder=3,
             )
         )
-        axes.add_collection(LineCollection(ground.outline, colors=outline, linewidths=1.0, zorder=4))
+        # a dark rim, so that a white line shows on bright lights
+        rim = [] if veil else [patheffects.withStroke(linewidth=2.2, foreground="black")]
+        axes.add_collection(
+            LineCollection(ground.outline, colors=outline, linewidths=1.0, zorder=4, path_effects=rim)
+        )
     if cbd is not None:
         axes.plot(*cbd, markersize=11, zorder=8, **_CBD)  # type: ignore[arg-type]
     width, height = east - west, north - south

@@ -238,7 +238,9 @@ def _prepared_table(block: Table) -> dict[str, Any]:
         values = frame[column]
         numeric = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
         places = decimals.get(str(column))
-        texts = [_cell(value, places) for value in values]
+        # 2013 is a year, 2,013 is a count
+        group_from = 1e4 if re.search(r"\byear\b", str(column).replace("_", " "), re.I) else 1e3
+        texts = [_cell(value, places, group_from) for value in values]
         columns.append({"name": str(column), "numeric": numeric, "texts": texts})
     rows = list(zip(*(column["texts"] for column in columns), strict=True)) if columns else []
     return {
@@ -249,11 +251,12 @@ def _prepared_table(block: Table) -> dict[str, Any]:
     }
 
 
-def _cell(value: Any, decimals: int | None) -> str:
+def _cell(value: Any, decimals: int | None, group_from: float) -> str:
     if isinstance(value, str):
         return value
     if value is None or value is pd.NA or value != value:  # noqa: PLR0124  (NaN)
         return ""
     if decimals is not None:
         return f"{value:,.{decimals}f}"
-    return number(value) if isinstance(value, (int, float)) or hasattr(value, "dtype") else str(value)
+    plain = not isinstance(value, (int, float)) and not hasattr(value, "dtype")
+    return str(value) if plain else number(value, group_from=group_from)

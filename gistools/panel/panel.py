@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,9 +102,7 @@ def build_panel(
     [5.0, nan]
     """
     require_columns(base, KEYS, "the panel")
-    require_unique(base, KEYS, "the panel")
-    table = base.copy()
-    table["city_code"] = table["city_code"].astype("str")
+    table = _with_keys(base, "the panel", KEYS)
     units, labels = dict(base.attrs.get("units", {})), dict(base.attrs.get("labels", {}))
     sources = dict.fromkeys(table.columns, source) | dict(base.attrs.get("sources", {}))
     joins, notes = [], []
@@ -135,19 +133,7 @@ def _prepared(
     """Check one table's keys, settle its column names, and count its partners."""
     require_columns(other, ["city_code"], name)
     keys = [key for key in KEYS if key in other.columns]
-    other = other.copy()
-    if other["city_code"].isna().any():
-        raise TableError(
-            f"{name} has {int(other['city_code'].isna().sum())} rows without city_code; fill or remove them"
-        )
-    other["city_code"] = other["city_code"].astype("str")
-    if "year" in keys:
-        years = pd.to_numeric(other["year"], errors="coerce")
-        if years.isna().any() or (years % 1 != 0).any():
-            bad = other.loc[years.isna() | (years % 1 != 0), "year"].iloc[0]
-            raise TableError(f"{name}, column 'year', holds {bad!r} where a year is needed")
-        other["year"] = years.astype("int64")
-    require_unique(other, keys, name)
+    other = _with_keys(other, name, keys)
     notes = []
     mine = pd.MultiIndex.from_frame(panel[keys]) if len(keys) > 1 else pd.Index(panel[keys[0]])
     theirs = pd.MultiIndex.from_frame(other[keys]) if len(keys) > 1 else pd.Index(other[keys[0]])
@@ -174,6 +160,32 @@ def _prepared(
     if clashes:
         notes.append(f"{name} has columns the panel has too: {listed(clashes)}; they came in as {name}_...")
     return other[[*keys, *values]].rename(columns=renamed), renamed, join, notes
+
+
+def _with_keys(table: pd.DataFrame, name: str, keys: Sequence[str]) -> pd.DataFrame:
+    """Return a copy whose codes are text and whose years are whole numbers, each key in one row."""
+    if not len(table):
+        raise TableError(f"{name} has no rows")
+    table = table.copy()
+    missing = table["city_code"].isna() | (table["city_code"].astype("str").str.strip() == "")
+    if missing.any():
+        raise TableError(f"{name} has {int(missing.sum())} rows without city_code; fill or remove them")
+    table["city_code"] = table["city_code"].astype("str")
+    if "year" in keys:
+        years = _years(table["year"])
+        if years.isna().any():
+            bad = table.loc[years.isna(), "year"].iloc[0]
+            raise TableError(f"{name}, column 'year', holds '{bad}' where a year is needed")
+        table["year"] = years.astype("int64")
+    require_unique(table, keys, name)
+    return table
+
+
+def _years(values: pd.Series) -> pd.Series:
+    """Years as numbers, missing where there is none: text of digits and 2006.0 are years, a date is not."""
+    dates = pd.api.types.is_datetime64_any_dtype(values)  # pandas would count their nanoseconds
+    years = pd.to_numeric(values.astype("str") if dates else values, errors="coerce")
+    return years.where((years % 1 == 0) & years.between(1000, 9999))
 
 
 def _name_of(key: Any) -> str:
@@ -246,13 +258,11 @@ def treatment_from_starts(
     require_columns(panel, KEYS, "the panel")
     require_columns(starts, ["city_code", start], "the policy table")
     require_unique(starts, ["city_code"], "the policy table")
-    first = pd.to_numeric(starts[start], errors="coerce")
-    wrong = (
-        starts[start].notna() & (starts[start].astype("str").str.strip() != "") & (first.isna() | (first % 1 != 0))
-    )
+    first = _years(starts[start])
+    wrong = starts[start].notna() & (starts[start].astype("str").str.strip() != "") & first.isna()
     if wrong.any():
         bad = starts.loc[wrong].iloc[0]
-        raise TableError(f"the policy table, city {bad['city_code']}, starts in {bad[start]!r}, which is not a year")
+        raise TableError(f"the policy table, city {bad['city_code']}, starts in '{bad[start]}', which is not a year")
     known = pd.Series(first.to_numpy(np.float64), index=starts["city_code"].astype("str"))
     begins = panel["city_code"].astype("str").map(known).to_numpy(np.float64)
     return pd.Series((panel["year"].to_numpy() >= begins).astype("int64"), index=panel.index, name=column)

@@ -9,7 +9,7 @@ import pandas as pd
 import shapely
 from pyproj import Transformer
 
-from gistools.checks import listed, require_columns
+from gistools.checks import listed, require_columns, require_numeric, require_unique
 from gistools.errors import TableError
 from gistools.grid import WGS84, geodesic_km, same_crs
 from gistools.parcels.records import as_numbers
@@ -45,7 +45,7 @@ def locate_parcels(parcels: pd.DataFrame, boundaries: gpd.GeoDataFrame) -> pd.Da
     Raises
     ------
     TableError
-        If the coordinates' columns lack, or all coordinates look like projected ones.
+        If the coordinates' columns lack, or most coordinates are swapped or look like projected ones.
 
     Examples
     --------
@@ -59,11 +59,16 @@ def locate_parcels(parcels: pd.DataFrame, boundaries: gpd.GeoDataFrame) -> pd.Da
     lon, lat = as_numbers(parcels["lon"]), as_numbers(parcels["lat"])
     known = np.isfinite(lon) & np.isfinite(lat)
     possible = known & (np.abs(lon) <= 180) & (np.abs(lat) <= 90) & ~((lon == 0) & (lat == 0))
-    if known.any() and not possible.any():
+    if possible.sum() < known.sum() / 2:
+        swapped = (np.abs(lat[known]) <= 180).all() and (np.abs(lon[known]) <= 90).all()
         raise TableError(
             f"lon and lat of the parcel table run to {np.nanmax(np.abs(lon)):.0f} and "
-            f"{np.nanmax(np.abs(lat)):.0f}: they "
-            "are not degrees of longitude and latitude (WGS 84); convert them first"
+            f"{np.nanmax(np.abs(lat)):.0f}: "
+            + (
+                "they look like latitudes and longitudes, so the two columns are swapped; exchange them"
+                if swapped
+                else "they are not degrees of longitude and latitude (WGS 84); convert them first"
+            )
         )
     points = shapely.points(lon[possible], lat[possible])
     if not same_crs(boundaries.crs, WGS84):
@@ -104,7 +109,7 @@ def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     TableError
-        If columns lack, or CBDs move and the parcels have no year.
+        If columns lack or hold no degrees or years, or CBDs move and the parcels have no year.
 
     Examples
     --------
@@ -115,6 +120,15 @@ def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
     """
     require_columns(parcels, ["lon", "lat", "city_code"], "the parcel table")
     require_columns(cbds, ["city_code", "cbd_lon", "cbd_lat"], "the table of CBDs")
+    require_numeric(cbds, ["cbd_lon", "cbd_lat"], "the table of CBDs")
+    cbds = cbds.assign(cbd_lon=as_numbers(cbds["cbd_lon"]), cbd_lat=as_numbers(cbds["cbd_lat"]))
+    far = (cbds["cbd_lon"].abs() > 180) | (cbds["cbd_lat"].abs() > 90)
+    if far.any():
+        first = cbds.loc[far].iloc[0]
+        raise TableError(
+            f"the table of CBDs puts city {first['city_code']} at {first['cbd_lon']:.10g}, {first['cbd_lat']:.10g}: "
+            "these are not degrees of longitude and latitude (WGS 84); convert them first"
+        )
     keys = ["city_code"]
     places = cbds[["city_code", "cbd_lon", "cbd_lat"]].drop_duplicates()
     if places["city_code"].duplicated().any():
@@ -126,7 +140,13 @@ def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
             )
         keys = ["city_code", "year"]
         places = cbds[[*keys, "cbd_lon", "cbd_lat"]].drop_duplicates()
+        require_unique(places, keys, "the table of CBDs")
+        for table, what in ((places, "the table of CBDs"), (parcels, "the parcel table")):
+            require_numeric(table, ["year"], what)
+        places = places.assign(year=as_numbers(places["year"]))
     left = parcels[keys].copy()
+    if "year" in keys:
+        left["year"] = as_numbers(left["year"])
     left["city_code"] = left["city_code"].astype("str")
     places = places.assign(city_code=places["city_code"].astype("str"))
     found = left.merge(places, on=keys, how="left", indicator=True)

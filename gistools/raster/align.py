@@ -18,7 +18,6 @@ from pyproj import Transformer
 from gistools.checks import require_choice
 from gistools.errors import GridError
 from gistools.grid import (
-    LATTICE_TOLERANCE,
     ArraySource,
     Block,
     Grid,
@@ -40,6 +39,9 @@ ALIGN: tuple[Align, ...] = ("mean", "nearest")
 
 # A centre this near to a cell's edge (in cells) lies on it: it goes to the west or north cell.
 _TIE = 1e-6
+# Decimals that files cut off move a coordinate by up to this share of the CRS's extent: cell sizes such as
+# 0.0083333333 count up to a fifth of a thousandth of a cell over a globe.
+_CUT_OFF = 1e-8
 # Means are rounded to this many decimals: the mean of tens must be ten, or a strict threshold is met by rounding.
 _DECIMALS = 10
 
@@ -155,15 +157,17 @@ def _snapped(value: float, step: float, tolerance: float) -> float:
 
 def _axis_of(source: Grid, grid: Grid) -> tuple[tuple[float, float], tuple[float, float]]:
     """Origin and ratio along columns and rows, in source cells, freed of the noise of cut-off decimals."""
+    west, _, _, north = grid.bounds
+    reach = 180.0 if grid.crs.is_geographic else max(map(abs, grid.bounds))
     out = []
     for axis, n in ((0, grid.width), (1, grid.height)):
         ratio = grid.cell_size[axis] / source.cell_size[axis]
-        near = round(ratio) if ratio >= 1 else 1 / round(1 / ratio)
-        if abs(ratio - near) * n <= LATTICE_TOLERANCE:
-            ratio = near
-        west, _, _, north = grid.bounds
         origin = float(source.col(west) if axis == 0 else source.row(north))
-        out.append((_snapped(origin, 0.5 * min(ratio, 1.0), LATTICE_TOLERANCE), ratio))
+        near = round(ratio) if ratio >= 1 else 1 / round(1 / ratio)
+        noise = max(_TIE, _CUT_OFF * reach / source.cell_size[axis])
+        if abs(ratio - near) * n <= noise:
+            ratio, origin = near, _snapped(origin, 0.5 * min(near, 1.0), noise)
+        out.append((origin, ratio))
     return out[0], out[1]
 
 
@@ -230,7 +234,9 @@ def _mean(block: Block, rows: tuple[_Axis, int], cols: tuple[_Axis, int]) -> Blo
         mean = total / (rows[0].weight.sum(axis=1)[:, None] * cols[0].weight.sum(axis=1))
         return Block(np.round(mean, _DECIMALS, out=mean), None)
     weight = _summed(_summed(valid.astype(np.float64), rows, 0, np.float64), cols, 1, np.float64)
-    covered = weight > _TIE
+    # of a whole cell's weight: without missing or outside cells
+    full = float(rows[0].weight.sum(axis=1).max() * cols[0].weight.sum(axis=1).max())
+    covered = weight > _TIE * full
     mean = np.divide(total, weight, out=np.zeros_like(total), where=covered)
     return Block(np.round(mean, _DECIMALS, out=mean), covered)
 

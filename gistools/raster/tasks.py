@@ -110,6 +110,7 @@ def _on_cluster(
     from distributed import Client, as_completed
 
     try:
+        _require_address(address)
         client = Client(address, timeout="10s", set_as_default=False)
     except (OSError, TimeoutError, ValueError) as error:
         raise InputError(
@@ -125,6 +126,17 @@ def _on_cluster(
         if isinstance(result, _Failure):
             raise result.kind(result.message)
     return list(results)
+
+
+def _require_address(address: str) -> None:
+    """Refuse what is no address: a client that was never begun complains once more when it is collected."""
+    from distributed.comm.addressing import normalize_address, parse_address, parse_host_port
+    from distributed.comm.registry import get_backend
+
+    scheme, place = parse_address(normalize_address(address))
+    get_backend(scheme)
+    if scheme in ("tcp", "tls"):
+        parse_host_port(place)
 
 
 class _Failure(NamedTuple):

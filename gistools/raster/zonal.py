@@ -208,8 +208,7 @@ def scan_year(
     scan = _joined(slabs, zones, lights is not None, population is not None)
     if pick is None:
         return replace(scan, picked_light=None)
-    # without any labelled cell nothing was read
-    return scan if slabs else replace(scan, picked_light=np.full(len(pick[0]), np.nan))
+    return replace(scan, picked_light=_with_cells_beyond(scan.picked_light, pick, lights, [t.window for t in tasks]))
 
 
 def _slabs(zones: Zones) -> list[tuple[Window, Zones, Zones, EdgeCells | None]]:
@@ -271,6 +270,24 @@ def _pick(block: Block, window: Window, pick: tuple[NDArray, NDArray]) -> NDArra
     light = np.full(len(row), np.nan)
     light[here] = block.values[at] if block.valid is None else np.where(block.valid[at], block.values[at], np.nan)
     return light
+
+
+def _with_cells_beyond(
+    picked: NDArray | None, pick: tuple[NDArray, NDArray], lights: GridSource | None, read: Sequence[Window]
+) -> NDArray:
+    """Add the light of the cells that lie beyond all cities, one by one: few, if any."""
+    row, col = pick
+    found = np.full(len(row), np.nan) if picked is None else picked.copy()
+    if lights is None:
+        return found
+    height, width = lights.grid.shape
+    beyond = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+    for w in read:
+        beyond &= ~((row >= w.row0) & (row < w.row1) & (col >= w.col0) & (col < w.col1))
+    for k in np.flatnonzero(beyond).tolist():
+        window = Window(int(row[k]), int(row[k]) + 1, int(col[k]), int(col[k]) + 1)
+        found[k] = _pick(lights.read(window), window, (row[k : k + 1], col[k : k + 1]))[0]
+    return found
 
 
 class _Runs:

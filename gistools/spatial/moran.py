@@ -155,15 +155,18 @@ def moran_by_year(
     W = standardised_rows(W) if row_standardise else W
     options = {
         "column": str(values.name), "permutations": permutations, "seed": seed, "alternative": alternative,
-        "alpha": alpha, "row_standardised": is_row_standardised(W),
+        "alpha": alpha, "row_standardised": is_row_standardised(W, islands=True),
     }  # fmt: skip
-    alone = np.flatnonzero(np.diff(W.indptr) == 0)
-    notes = [f"{len(alone)} cities have no neighbour: {listed(table.index[alone])}"] if len(alone) else []
+    alone = np.diff(W.indptr) == 0
+    notes = [f"{alone.sum()} cities have no neighbour: {listed(table.index[alone])}"] if alone.any() else []
     rows, parts = [], []
     for year, part in table.items():
         sample = _sample(part, W, year)
         if sample.left_out:
             notes.append(f"{_in(year)}{len(sample.left_out)} cities have no value: {listed(sample.left_out)}")
+            lost = sample.codes[(np.diff(sample.W.indptr) == 0) & ~alone[part.notna().to_numpy()]]
+            if len(lost):
+                notes.append(f"{_in(year)}{len(lost)} cities are left without a neighbour by that: {listed(lost)}")
         if not sample.squares > 0:
             notes.append(f"{_in(year)}all values are equal, so Moran's I is not defined")
         rows.append({"year": year, "n": sample.n} | _global(sample, permutations, seed, alternative))
@@ -226,7 +229,7 @@ def _sample(part: pd.Series, W: sparse.csr_array, year: Any) -> _Sample:
         raise PanelError(f"{_in(year)}only {there.sum()} cities have a value; Moran's I needs at least four")
     if not there.all():
         kept = W[there][:, there]
-        W = standardised_rows(kept) if is_row_standardised(W) else kept
+        W = standardised_rows(kept) if is_row_standardised(W, islands=True) else kept
     x = part.to_numpy()[there]
     z = x - x.mean()
     if float(z @ z) <= 1e-24 * float(x @ x):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,14 @@ from gistools.study._report_text import (
     DENSE_WEIGHTS,
     PAPERS,
     RESIDUALS,
-    WARNINGS,
+    STANDING,
+    clock,
     form_formulas,
+    heading,
     model_formula,
     moran_formula,
     short_name,
+    warnings,
 )
 from gistools.study._run_folder import RunFolder
 
@@ -82,6 +85,15 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
+def _and(names: Iterable[object]) -> str:
+    *others, last = (str(name) for name in names)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _cities(number: int) -> str:
+    return _count(number, "city").replace("citys", "cities")
+
+
 def _years_text(years: list[int]) -> str:
     """Years as people write them.
 
@@ -103,17 +115,18 @@ def _what_it_is(run: RunFolder) -> str:
     products = run.manifest.get("products") or {}
     used = [" and ".join(dict.fromkeys((products.get(part) or {}).values())) for part in ("lights", "population")]
     cities, years = run.panel["city_code"].nunique(), run.years
-    text = f"Urban form of {_count(cities, 'city').replace('citys', 'cities')} in {_years_text(years)}"
+    text = f"Urban form of {_cities(cities)} in {_years_text(years)}"
     text += f", measured from {' and '.join(filter(None, used))}." if any(used) else "."
-    more = []
-    if "joins" in run.tables:
-        more.append(f"joined with {listed(run.tables['joins']['table'])}")
-    if "moran" in run.tables:
-        more.append("tested for spatial pattern by Moran's I")
+    joins, moran = run.tables.get("joins"), run.tables.get("moran")
+    if joins is not None and len(joins):
+        text += f" Joined to the panel: {_and(joins['table'])}."
+    if moran is not None and len(moran):
+        columns = f" of {_and(dict.fromkeys(moran['column']))}" if "column" in moran else ""
+        text += f" Moran's I{columns} tells whether neighbours are alike."
     if run.fits:
-        outcomes = listed(dict.fromkeys(str(fit.get("outcome")) for fit in run.fits))
-        more.append(f"and used in {_count(len(run.fits), 'model')} of {outcomes}")
-    return text + (f" The panel is {', '.join(more)}." if more else "")
+        outcomes = _and(dict.fromkeys(str(fit.get("outcome")) for fit in run.fits))
+        text += f" {_count(len(run.fits), 'model')} of {outcomes} {'is' if len(run.fits) == 1 else 'are'} fitted."
+    return text
 
 
 def _facts(run: RunFolder) -> list[tuple[str, str, str]]:
@@ -131,7 +144,10 @@ def _facts(run: RunFolder) -> list[tuple[str, str, str]]:
     ):
         if run.has(column):
             values = [getattr(panel.loc[panel["year"] == year, column], how)() for year in (last, first)]
-            facts.append((label, form.format(values[0]), change.format(form.format(values[1]))))
+            more = change.format(form.format(values[1]))
+            if how == "mean":
+                more = "; ".join(filter(None, (more, _having(run, column, last))))
+            facts.append((label, form.format(values[0]), more))
     if run.has("density_threshold"):
         thresholds = panel["density_threshold"].dropna().unique()
         text = f"{thresholds[0]:,.0f}" if len(thresholds) == 1 else f"{thresholds.min():,.0f}–{thresholds.max():,.0f}"
@@ -142,6 +158,15 @@ def _facts(run: RunFolder) -> list[tuple[str, str, str]]:
         facts.append(("Land parcels used", f"{kept:,}", f"of {read:,} records"))
     facts += _effect_facts(run)
     return facts
+
+
+def _having(run: RunFolder, column: str, year: int) -> str:
+    """How many cities a mean rests on, and how many of them on few urban cells."""
+    rows = run.of_year(year)
+    known = rows[column].notna()
+    text = "" if known.all() else f"{int(known.sum())} of {_cities(len(rows))} have one"
+    few = int((known & (rows["urban_cells"] < FEW_URBAN_CELLS)).sum()) if "urban_cells" in rows else 0
+    return "; ".join(filter(None, (text, f"{few} with fewer than {FEW_URBAN_CELLS} urban cells" if few else "")))
 
 
 def _provinces_text(run: RunFolder) -> str:
@@ -166,15 +191,13 @@ def _effect_facts(run: RunFolder) -> list[tuple[str, str, str]]:
     if found.get("estimate") is None or found.get("std_error") is None:
         return []
     label = f"{term['term'].replace('_', ' ').capitalize()}: {what}"
-    return [(label, f"{found['estimate']:.4f}", f"standard error {found['std_error']:.4f}; {fit.get('name', '')}")]
+    more = f"on {fit.get('outcome')}; standard error {found['std_error']:.4f}; {fit.get('name', '')}"
+    return [(label, f"{found['estimate']:.4f}", more)]
 
 
 def excluded(run: RunFolder, draw: Draw) -> Section | None:
     """What was left out, by reason."""
     blocks: list[Block] = []
-    notes = list(run.manifest.get("notes") or ())
-    if notes:
-        blocks += [Heading("What the run noted"), Notes(tuple(notes))]
     national = run.tables.get("national")
     if national is not None and "cities_without_urban_cells" in national:
         columns = [c for c in national.columns if not c.startswith("population_in")]
@@ -185,12 +208,16 @@ def excluded(run: RunFolder, draw: Draw) -> Section | None:
                 f"{FEW_URBAN_CELLS} urban cells shares and gradients rest on too little to be read alone."
             ),
             Table(
-                national[columns].rename(columns=lambda c: c.replace("_", " ")), "The country by year", fold_after=40
+                national[columns].rename(columns=heading),
+                "The country by year",
+                {"urban area, km2": 0, "density threshold, persons per km2": 0, "mean sprawl index": 3},
+                fold_after=40,
             ),
         ]
         blocks += _few_cells(run)
     reasons = note_counts(run.panel)
     if len(reasons):
+        reasons = reasons.rename(columns=heading)
         blocks += [Heading("Notes in the panel"), Table(reasons, "City-years by note; a city-year may have several")]
     funnel = run.tables.get("parcels_funnel")
     if funnel is not None and len(funnel):
@@ -199,14 +226,17 @@ def excluded(run: RunFolder, draw: Draw) -> Section | None:
             draw(
                 "parcels_funnel", plot_funnel(funnel, title="Land parcels, step by step"), "Records kept and removed."
             ),
-            Table(funnel, "Records by step, and why they were removed"),
+            Table(funnel, "Records by step, and why they were removed", fold_after=0),
         ]
     joins = run.tables.get("joins")
     if joins is not None and len(joins):
         blocks += [
             Heading("Tables joined to the panel"),
-            Table(joins.rename(columns=lambda c: c.replace("_", " ")), "Rows that found no partner are counted"),
+            Table(joins.rename(columns=heading), "Rows that found no partner are counted"),
         ]
+    notes = [note for note in run.manifest.get("notes") or () if not str(note).startswith(STANDING)]
+    if notes:
+        blocks += [Heading("Notes of the run"), Notes(tuple(f"{note[:1].upper()}{note[1:]}" for note in notes))]
     return Section("What was excluded, and why", blocks) if blocks else None
 
 
@@ -222,7 +252,7 @@ def _few_cells(run: RunFolder) -> list[Block]:
     )
     return [
         Table(
-            table.reset_index().rename(columns=lambda c: c.replace("_", " ")),
+            table.reset_index().rename(columns=heading),
             f"Cities with fewer than {FEW_URBAN_CELLS} urban cells in some year",
             fold_after=8,
         )
@@ -230,7 +260,7 @@ def _few_cells(run: RunFolder) -> list[Block]:
 
 
 def note_counts(panel: pd.DataFrame) -> pd.DataFrame:
-    """Count the notes of a panel; numbers within them do not tell them apart.
+    """Count the notes of a panel; numbers within them do not tell them apart, and stand where they are the same.
 
     Parameters
     ----------
@@ -244,10 +274,10 @@ def note_counts(panel: pd.DataFrame) -> pd.DataFrame:
 
     Examples
     --------
-    >>> notes = ["few urban cells (3)", "few urban cells (7)"]
+    >>> notes = ["few urban cells (1): a gradient needs 3", "few urban cells (2): a gradient needs 3"]
     >>> panel = pd.DataFrame({"city_code": ["1", "2"], "year": 2010, "note": notes})
     >>> note_counts(panel)[["note", "city_years"]].values.tolist()
-    [['few urban cells (…)', 2]]
+    [['few urban cells (…): a gradient needs 3', 2]]
     """
     columns = ["note", "city_years", "cities", "examples"]
     if "note" not in panel:
@@ -255,20 +285,26 @@ def note_counts(panel: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for code, year, note in zip(panel["city_code"], panel["year"], panel["note"].fillna(""), strict=True):
         for part in str(note).split(";"):
-            text = re.sub(r"\d+(?:\.\d+)?", "…", part.strip())
-            if text:
-                rows.append({"note": text, "city_code": str(code), "year": year})
+            words = re.split(r"(\d+(?:\.\d+)?)", part.strip())
+            if any(words):
+                rows.append({"kind": tuple(words[::2]), "said": words, "city_code": str(code), "year": year})
     if not rows:
         return pd.DataFrame(columns=columns)
-    grouped = pd.DataFrame(rows).groupby("note", sort=False)["city_code"]
+    grouped = pd.DataFrame(rows).groupby("kind", sort=False)
     out = pd.DataFrame(
         {
+            "note": grouped["said"].agg(_common),
             "city_years": grouped.size(),
-            "cities": grouped.nunique(),
-            "examples": grouped.agg(lambda codes: listed(dict.fromkeys(codes), 3)),
+            "cities": grouped["city_code"].nunique(),
+            "examples": grouped["city_code"].agg(lambda codes: listed(dict.fromkeys(codes), 3)),
         }
     )
     return out.sort_values("city_years", ascending=False, kind="stable").reset_index()[columns]
+
+
+def _common(notes: pd.Series) -> str:
+    """What notes of one kind have in common, each split into words and numbers."""
+    return "".join(said[0] if len(set(said)) == 1 else "…" for said in zip(*notes, strict=True))
 
 
 def sensitivity(run: RunFolder, draw: Draw) -> Section | None:
@@ -293,10 +329,26 @@ def sensitivity(run: RunFolder, draw: Draw) -> Section | None:
             unit="mean sprawl index of the cities that have one",
         )
         blocks.append(draw("sensitivity", figure, "The diamond is the study's own choice."))
-    shown = table.drop(columns=[c for c in ("varied", "year") if c in table])
-    decimals = {"mean sprawl index": 3, "rank correlation": 3, "density threshold": 0}
-    blocks.append(Table(shown.rename(columns=lambda c: c.replace("_", " ")), "All figures", decimals))
+    rules = [c for c in ("varied", "year", *_RULES) if c in table]
+    shown = table.drop(columns=rules).dropna(axis="columns", how="all")
+    shown.insert(0, "rule", sensitivity_labels(table))
+    chosen = ", ".join(form(table[name].iloc[0]) for name, form in _RULES.items() if name in table)
+    decimals = {
+        "mean sprawl index": 3,
+        "rank correlation": 3,
+        "density threshold, persons per km2": 0,
+        "median move, km": 2,
+    }
+    blocks.append(Table(shown.rename(columns=heading), f"As chosen: {chosen}", decimals))
     return Section("Sensitivity to thresholds", blocks)
+
+
+_RULES: dict[str, Callable[[Any], str]] = {
+    "min_light": lambda v: f"light > {float(v):g}",
+    "min_density": lambda v: f"density > {float(v):g}",
+    "threshold_rule": lambda v: f"threshold: {v}",
+    "cbd_ties": lambda v: f"CBD ties: {v}",
+}
 
 
 def sensitivity_labels(table: pd.DataFrame) -> list[str]:
@@ -308,16 +360,10 @@ def sensitivity_labels(table: pd.DataFrame) -> list[str]:
     >>> sensitivity_labels(table)
     ['as chosen', 'light > 8']
     """
-    forms: dict[str, Callable[[Any], str]] = {
-        "min_light": lambda v: f"light > {float(v):g}",
-        "min_density": lambda v: f"density > {float(v):g}",
-        "threshold_rule": lambda v: f"threshold: {v}",
-        "cbd_ties": lambda v: f"CBD ties: {v}",
-    }
     base = table.iloc[0]
     labels = []
     for k, (_, row) in enumerate(table.iterrows()):
-        changed = [form(row[name]) for name, form in forms.items() if name in table and row[name] != base[name]]
+        changed = [form(row[name]) for name, form in _RULES.items() if name in table and row[name] != base[name]]
         labels.append("as chosen" if k == 0 else ", ".join(changed) or f"row {k + 1}")
     return labels
 
@@ -332,7 +378,12 @@ def neighbours(run: RunFolder, draw: Draw) -> Section | None:
             shown["islands"] = shown["islands"].fillna("none").replace("", "none")
         blocks += [
             Heading("Weights: who is whose neighbour"),
-            Table(shown.rename(columns=lambda c: c.replace("_", " ")), "Weights between cities"),
+            Table(
+                shown.rename(columns=heading),
+                "Weights between cities; mean, fewest and most neighbours of a city; density is the share of all "
+                "pairs that are linked",
+                {"density": 3, "mean": 2},
+            ),
         ]
         if "density" in weights and (weights["density"] > DENSE).any():
             names = listed(weights.loc[weights["density"] > DENSE, "name"])
@@ -438,7 +489,12 @@ def truth(run: RunFolder) -> Section | None:
             "The country of this study is synthetic: it was drawn from known numbers, so that results can be held "
             f"against them. {verdict}"
         ),
-        Table(table.rename(columns=lambda c: c.replace("_", " ")), "Truth and estimate", fold_after=60),
+        Table(
+            table.rename(columns={"within": "agreement"}).rename(columns=heading),
+            "Truth and estimate; a measure of city-years stands with its mean, and its largest difference",
+            {"standard error": 4},
+            fold_after=60,
+        ),
     ]
     return Section("Estimates and truth", blocks)
 
@@ -522,8 +578,9 @@ def provenance(run: RunFolder) -> Section | None:
     blocks: list[Block] = []
     if not manifest:
         return None
-    facts = [(name, manifest.get(name)) for name in ("started", "finished", "seed")]
-    said = ", ".join(f"{name} {value}" for name, value in facts if value not in (None, ""))
+    facts = [(name, clock(manifest.get(name), seconds=True)) for name in ("started", "finished")]
+    facts.append(("seed", "" if manifest.get("seed") is None else str(manifest["seed"])))
+    said = ", ".join(f"{name} {value}" for name, value in facts if value)
     if said:
         blocks.append(Paragraph(f"The run: {said}."))
     years = manifest.get("years") or {}
@@ -550,6 +607,8 @@ def provenance(run: RunFolder) -> Section | None:
     return Section("Provenance", blocks)
 
 
-def reminders() -> Section:
-    """What holds for every study."""
-    return Section("What to keep in mind", [Notes(WARNINGS, "warning", "Before you use these numbers")])
+def reminders(run: RunFolder) -> Section:
+    """What holds for every study of lights and population grids."""
+    grids = [str(name) for name in ((run.manifest.get("products") or {}).get("population") or {}).values()]
+    items = warnings(list(dict.fromkeys(grids)))
+    return Section("What to keep in mind", [Notes(items, "warning", "Before you use these numbers")])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gistools.output.report import Formula
@@ -25,23 +25,73 @@ SHORT = {
 }
 
 
+# Headings of tables, where a column's own words do not do.
+_HEADINGS = {
+    "urban_area_km2": "urban area, km2",
+    "city_years": "city-years",
+    "density_threshold": "density threshold, persons per km2",
+    "cbds_moved": "CBDs moved",
+    "median_move_km": "median move, km",
+    "min_neighbours": "fewest",
+    "mean_neighbours": "mean",
+    "max_neighbours": "most",
+    "units": "cities",
+    "std_error": "standard error",
+}
+
+
 def short_name(column: str) -> str:
-    """Name a column for a title or a heading."""
+    """Name a column for a title."""
     return SHORT.get(column, column.replace("_", " "))
 
 
-WARNINGS = (
+def heading(column: str) -> str:
+    """Name a column of what a run counted for the head of a table."""
+    return _HEADINGS.get(column, column.replace("_", " "))
+
+
+def clock(time: object, *, seconds: bool = False) -> str:
+    """A time of a manifest as people write it.
+
+    Examples
+    --------
+    >>> clock("2024-05-06T07:08:09+00:00"), clock("2024-05-06T07:08:09+00:00", seconds=True), clock(None)
+    ('2024-05-06 07:08 UTC', '2024-05-06 07:08:09 UTC', '')
+    """
+    text = str(time or "")
+    zone = " UTC" if text.endswith(("+00:00", "Z")) else ""
+    return f"{text[: 19 if seconds else 16].replace('T', ' ')}{zone}"
+
+
+# Notes of a run that say what `warnings` says.
+STANDING = ("DMSP-OLS has no on-board calibration", "LandScan's methods and inputs change")
+
+_LANDSCAN = (
     "LandScan's producer warns against reading change over time cell by cell: each year is modelled anew, with other "
-    "inputs. Compare cities within a year first; a change over years may be a change of method.",
+    "inputs. Compare cities within a year first; a change over years may be a change of method."
+)
+_WARNINGS = (
     "Sensors change. DMSP-OLS has no on-board calibration, its satellites differ in level, and its digital numbers "
     "saturate at 63; it ends in 2013, and VIIRS, in other units, begins in 2012. A threshold on lights does not "
     "mean the same in every year unless the series was calibrated.",
     "Boundaries are one fixed vintage. A city keeps its polygon over all years, whatever its administrative area "
     "was; codes and names are those of that vintage.",
     "Measures of cities with few urban cells rest on little: with a handful of cells the sprawl index is often "
-    "exactly 0 or 1. They are counted above, and their rows in the table by city carry a note.",
+    "exactly 0 or 1. They are counted in this report, and their rows in the table by city carry a note.",
     "The sprawl index can be 0, so its logarithm is not always defined.",
 )
+
+
+def warnings(population: Sequence[str]) -> tuple[str, ...]:
+    """What to keep in mind, about the population grids that were used (about LandScan where they are unknown)."""
+    if not population or "LandScan" in population:
+        return (_LANDSCAN, *_WARNINGS)
+    modelled = (
+        f"{' and '.join(population)}: population grids are models. Their inputs and methods change between years and "
+        "releases, so compare cities within a year first; a change over years may be a change of method."
+    )
+    return (modelled, *_WARNINGS)
+
 
 DENSE_WEIGHTS = (
     "With dense weights (most cities linked with most others) the spatial lag is close to the year's mean, and rho "

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import geopandas as gpd
 import numpy as np
@@ -16,7 +16,7 @@ import xarray as xr
 import yaml
 from pyproj import CRS
 
-from gistools.checks import require_columns, require_unique
+from gistools.checks import require_columns, require_numeric, require_unique
 from gistools.errors import ConfigError, FileMissingError, GridError, TableError
 from gistools.grid import WGS84, Grid
 from gistools.io.tables import as_text, read_table
@@ -26,6 +26,8 @@ from gistools.raster.lights import PRODUCTS
 
 if TYPE_CHECKING:
     from shapely import Geometry
+
+T = TypeVar("T", list[dict[str, Any]], dict[str, Any])
 
 CLIP_LAYERS = ("lights", "density", "density_class")
 
@@ -123,6 +125,7 @@ def read_run(folder: Path) -> RunFolder:
     panel = read_table(folder / "panel.parquet")
     require_columns(panel, ["city_code", "year"], "panel.parquet")
     require_unique(panel, ["city_code", "year"], "panel.parquet")
+    require_numeric(panel, ["year"], "panel.parquet")
     attrs, panel.attrs = panel.attrs, {}  # pandas would copy them deeply at every step
     cities = read_vector(folder / "cities.parquet")
     require_columns(cities, ["city_code"], "cities.parquet")
@@ -135,13 +138,13 @@ def read_run(folder: Path) -> RunFolder:
             tables[path.stem] = read_table(
                 path, text=("city_code", "islands", "examples", "step", "reason", "column")
             )
-    fits = _read_json(folder / "models.json") or []
+    fits = _read_json(folder / "models.json", list)
     return RunFolder(
         folder=folder,
         panel=panel,
         cities=cities,
         config=_read_config(folder),
-        manifest=_read_json(folder / "manifest.json") or {},
+        manifest=_read_json(folder / "manifest.json", dict),
         fits=tuple(fits),
         tables=tables,
         units=attrs.get("units", {}),
@@ -149,13 +152,17 @@ def read_run(folder: Path) -> RunFolder:
     )
 
 
-def _read_json(path: Path) -> Any:
+def _read_json(path: Path, kind: type[T]) -> T:
+    """Read a list or mapping; an empty one where there is no file."""
     if not path.is_file():
-        return None
+        return kind()
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise TableError(f"{path} is not JSON ({error}); delete it, or run the study again") from error
+    if not isinstance(value, kind):
+        raise TableError(f"{path} is not what a run writes there; delete it, or run the study again")
+    return value
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

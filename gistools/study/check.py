@@ -11,10 +11,12 @@ import geopandas as gpd
 import pandas as pd
 
 from gistools.checks import closest, listed, require_numeric
+from gistools.city.centre import known_cbds
 from gistools.city.form import COLUMNS, FormOptions
 from gistools.errors import GistoolsError, InputError
 from gistools.io.tables import read_table
 from gistools.io.vectors import read_boundaries
+from gistools.raster.zones import label_zones
 from gistools.study.config import StudyConfig
 from gistools.study.form import open_form_grids
 from gistools.study.inputs import GridFiles, Grids, Problem, check_boundaries
@@ -96,9 +98,8 @@ def check_study(config: StudyConfig) -> Inputs:
     grids = open_form_grids(_grid_files(config, "lights"), _grid_files(config, "population"), config.years, options)
     inputs = Inputs(boundaries, grids, problems=list(grids.problems))
     inputs.notes += [*grids.notes, *check_boundaries(boundaries, grids)]
-    if config.form.cbd_table:
-        inputs.cbds = Path(config.form.cbd_table)
     for part, read in (
+        ("form", _read_cbds),
         ("yearbook", _read_yearbook),
         ("policy", _read_policy),
         ("parcels", _read_parcels),
@@ -109,6 +110,7 @@ def check_study(config: StudyConfig) -> Inputs:
                 read(config, inputs)
             except GistoolsError as error:
                 inputs.problems.append(Problem(part, str(error)))
+    inputs.problems += _check_cities(config, boundaries)
     if not any(problem.year is None for problem in inputs.problems):
         inputs.problems += _check_columns(config, inputs)
     return inputs
@@ -124,6 +126,16 @@ def _grid_files(config: StudyConfig, part: str) -> GridFiles | None:
     return None if files is None else GridFiles(files.files, files.product)
 
 
+def _read_cbds(config: StudyConfig, inputs: Inputs) -> None:
+    if config.form.cbd_table is None:
+        return
+    inputs.cbds = Path(config.form.cbd_table)
+    grids = inputs.grids
+    year = grids.years[0]
+    grid = (grids.population.get(year) or grids.lights[year]).grid
+    known_cbds(read_table(inputs.cbds), grid, label_zones(inputs.boundaries, grid))
+
+
 def _read_yearbook(config: StudyConfig, inputs: Inputs) -> None:
     book = config.yearbook
     if book is None:
@@ -135,10 +147,10 @@ def _read_yearbook(config: StudyConfig, inputs: Inputs) -> None:
     )
     base = keys.to_frame(index=False)
     base["city_name"] = base["city_code"].map(inputs.boundaries.set_index("city_code")["city_name"])
-    inputs.notes += join_panel(base, {"yearbook": table}).notes
-    inputs.tables["yearbook"] = table
     if book.codebook:
         inputs.descriptions["yearbook"] = read_table(book.codebook)
+    inputs.notes += join_panel(base, {"yearbook": table}, descriptions=inputs.descriptions).notes
+    inputs.tables["yearbook"] = table
 
 
 def _read_policy(config: StudyConfig, inputs: Inputs) -> None:
@@ -162,6 +174,21 @@ def _read_truth(config: StudyConfig, inputs: Inputs) -> None:
         inputs.truth = json.loads(Path(str(config.truth)).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"{config.truth} cannot be read as JSON: {error}") from error
+    if not isinstance(inputs.truth, dict) or "city_years" not in inputs.truth:
+        raise InputError(f"{config.truth} is not the truth.json of a synthetic country; leave 'truth' out")
+
+
+def _check_cities(config: StudyConfig, boundaries: gpd.GeoDataFrame) -> list[Problem]:
+    """Check what the configuration says of the cities against those there are."""
+    codes = set(boundaries["city_code"])
+    unknown = [code for code in config.report.cities if code not in codes]
+    problems = [Problem("report", f"there is no city {listed(unknown)} in the boundaries")] if unknown else []
+    problems += [
+        Problem(f"weights, {w.name}", f"k is {w.k}, but must be less than the number of cities ({len(codes)})")
+        for w in config.weights
+        if w.k is not None and w.k >= len(codes)
+    ]
+    return problems
 
 
 def _check_columns(config: StudyConfig, inputs: Inputs) -> list[Problem]:

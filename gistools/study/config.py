@@ -315,7 +315,8 @@ def _make_absolute(raw: dict[str, Any], keys: tuple[str, ...], folder: Path) -> 
 def _first_fault(error: ValidationError) -> str:
     """Say the first fault in one sentence, with the key it stands at."""
     fault = error.errors()[0]
-    where = [part for part in fault["loc"] if not (isinstance(part, str) and "[" in part)]
+    # where several types are allowed, the last part names one of them
+    where = [part for part in fault["loc"] if not (isinstance(part, str) and ("[" in part or part == "float"))]
     key = ".".join(str(part) for part in where)
     more = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
     if fault["type"] == "extra_forbidden":
@@ -359,7 +360,14 @@ def _check_references(config: StudyConfig, name: str) -> None:
     }
     if doubled:
         raise ConfigError(f"{name}: the name {doubled.pop()!r} is used twice; names of weights and models are unique")
+    for weights in config.weights:
+        if (weights.kind == "economic-nested") != (weights.gdp is not None):
+            raise ConfigError(
+                f"{name}: weights {weights.name!r} are {weights.kind}: 'gdp', a column of the panel, belongs to "
+                "economic-nested weights and to no other"
+            )
     for k, model in enumerate(config.models):
+        _check_columns(model, config.years, f"{name}: models.{k} ({model.name})")
         if model.model != "pooled" and model.weights is None:
             raise ConfigError(f"{name}: models.{k} ({model.name}) is a {model.model} model and needs 'weights'")
         if model.weights is not None and model.weights not in known:
@@ -371,6 +379,23 @@ def _check_references(config: StudyConfig, name: str) -> None:
         outcome_in_form = all(model.outcome in _form_columns() for model in config.models)
         if not outcome_in_form:
             raise ConfigError(f"{name}: the models' outcomes need a 'yearbook' table that holds them")
+
+
+def _check_columns(model: ModelConfig, years: tuple[int, ...], which: str) -> None:
+    """Check what a model says of its own columns and years."""
+    if not model.x:
+        raise ConfigError(f"{which} has no regressor; name one or more in 'x'")
+    doubled = {column for column in model.x if model.x.count(column) > 1 or column == model.outcome}
+    if doubled:
+        raise ConfigError(
+            f"{which} names {listed(sorted(doubled))} twice in 'outcome' and 'x'; name each column once"
+        )
+    strange = [column for column in model.durbin if column not in model.x] if isinstance(model.durbin, tuple) else []
+    if strange:
+        raise ConfigError(f"{which} names {listed(strange)} in 'durbin', which is not in 'x'")
+    absent = sorted(set(model.years or ()) - set(years))
+    if absent:
+        raise ConfigError(f"{which} is for {listed(absent)}, which is not among the study's years")
 
 
 def _form_columns() -> set[str]:

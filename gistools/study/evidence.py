@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from gistools.checks import require_columns
+from gistools.checks import require_columns, require_numeric
 from gistools.econometrics.fixed_effects import panel_column
 from gistools.errors import InputError
 from gistools.io.tables import read_table, require_table_extension, write_table
@@ -157,7 +157,8 @@ def read_gdp(source: str, *, before: int | None, unit: str = "city_code", time: 
     Raises
     ------
     InputError
-        If the text has no column, or years are in the table and none is named, or none comes before.
+        If the text has no column, or years are in the table and none is named, or none comes before, or GDP or
+        years are not numbers.
     """
     name, _, column = source.rpartition(":")
     if not name or not column:
@@ -165,13 +166,14 @@ def read_gdp(source: str, *, before: int | None, unit: str = "city_code", time: 
     path = Path(name)
     table = read_table(path, text=(unit,))
     require_columns(table, [unit, column], path.name)
+    require_numeric(table, [column, *([time] if time in table.columns else [])], path.name)
     if time in table.columns:
         if before is None:
             raise InputError(
                 f"{path.name} has the years {table[time].min()} to {table[time].max()}; say before which year "
                 "(the first of the treatment) GDP counts, so that the weights are not an outcome"
             )
-        table = table[table[time] < before]
+        table = table[pd.to_numeric(table[time]) < before]
         if not len(table):
             raise InputError(f"{path.name} has no year before {before}")
     elif before is not None:

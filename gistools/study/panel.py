@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from gistools.checks import require_columns
-from gistools.errors import InputError
+from gistools.checks import listed, require_columns
+from gistools.errors import InputError, PanelError
 from gistools.io.tables import read_table, write_table
 from gistools.panel.panel import Panel, build_panel, treatment_from_starts
 
@@ -99,6 +99,11 @@ def join_panel(
     known = set(table["city_code"])
     treated = starts[pd.to_numeric(starts[start], errors="coerce").notna()]
     stray = treated.loc[~treated["city_code"].isin(known), "city_code"]
+    if not starts["city_code"].isin(known).any():
+        raise PanelError(
+            f"no city of the policy table is in the panel: it has {listed(starts['city_code'], 2)}, the panel has "
+            f"{listed(sorted(known), 2)}; check codes (leading zeros, six digits)"
+        )
     join = {
         "table": "policy",
         "rows": len(starts),

@@ -10,10 +10,10 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
-from gistools.checks import require_columns
+from gistools.checks import listed, require_columns
 from gistools.errors import TableError
 from gistools.io.tables import read_table, write_table
-from gistools.parcels.distance import distance_to_cbd, funnel, locate_parcels
+from gistools.parcels.distance import LOCATED, distance_to_cbd, funnel, locate_parcels
 from gistools.parcels.records import contract_year, standard_columns
 
 # Columns that are text whatever they look like.
@@ -88,6 +88,11 @@ def measure_distance(parcels: pd.DataFrame, cbds: pd.DataFrame, boundaries: gpd.
     Returns
     -------
     ParcelResult
+
+    Raises
+    ------
+    TableError
+        If columns lack, or no record gets a distance.
     """
     if "city_code" not in parcels.columns:
         if boundaries is None:
@@ -97,6 +102,13 @@ def measure_distance(parcels: pd.DataFrame, cbds: pd.DataFrame, boundaries: gpd.
         parcels = locate_parcels(parcels, boundaries)
     require_columns(parcels, ["city_code"], "the parcel table")
     measured = distance_to_cbd(parcels, cbds)
+    if not (measured["status"] == LOCATED).any():
+        counts = measured["status"].value_counts()
+        reasons = listed(f"{reason}: {number}" for reason, number in counts.items()) or "it has no rows"
+        raise TableError(
+            f"no record of the parcel table gets a distance ({reasons}); check its coordinates, and that codes and "
+            "boundaries are of the same cities"
+        )
     return ParcelResult(measured, funnel(measured))
 
 

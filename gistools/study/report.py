@@ -13,15 +13,24 @@ import shapely
 from gistools.grid import geodesic_km, grid_of
 from gistools.io.atomic import atomic_path, write_text
 from gistools.output.figures import city_labels, count_undrawable, plot_gradients, plot_series
-from gistools.output.maps import figure_png, interactive_map, plot_choropleth, plot_city, plot_city_years
+from gistools.output.maps import (
+    Scheme,
+    classify,
+    figure_png,
+    interactive_map,
+    plot_choropleth,
+    plot_city,
+    plot_city_years,
+)
 from gistools.output.report import Block, Figure, Heading, Notes, Paragraph, Section, Table, render_report
 from gistools.study import _report_sections as parts
-from gistools.study._report_text import short_name
+from gistools.study._report_text import clock, short_name
 from gistools.study._run_folder import RunFolder, read_run
 
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.figure import Figure as Drawing
+    from numpy.typing import NDArray
 
 REPORT, MAP = "report.html", "map.html"
 
@@ -42,6 +51,7 @@ MAP_COLUMNS = (
 _MOST_MAP_COLUMNS = 12
 _MOST_LABELS = 60
 _MOST_PROVINCES = 36
+_CLASSES = 5
 
 _CITY_COLUMNS = (
     "city_code",
@@ -54,9 +64,6 @@ _CITY_COLUMNS = (
     "urban_density",
     "population",
     "light_mean",
-    "cbd_lon",
-    "cbd_lat",
-    "cbd_ties",
     "central_density",
     "suburban_share",
     "gradient",
@@ -64,7 +71,17 @@ _CITY_COLUMNS = (
     "urban_cells",
     "note",
 )
-_DECIMALS = {"Sprawl index": 3, "cbd lon": 4, "cbd lat": 4, "Suburban share": 3, "Density gradient": 3}
+_DECIMALS = {
+    "sprawl_index": 3,
+    "urban_area_km2": 1,
+    "urban_population": 0,
+    "urban_density": 0,
+    "population": 0,
+    "light_mean": 2,
+    "central_density": 0,
+    "suburban_share": 3,
+    "gradient": 3,
+}
 
 
 def write_report(run_dir: str | Path) -> Path:
@@ -102,6 +119,7 @@ def write_report(run_dir: str | Path) -> Path:
     found = [
         parts.brief(run, MAP if columns else None),
         _maps(run, gallery),
+        parts.reminders(run),
         parts.excluded(run, gallery.draw),
         parts.sensitivity(run, gallery.draw),
         parts.neighbours(run, gallery.draw),
@@ -110,7 +128,6 @@ def write_report(run_dir: str | Path) -> Path:
         parts.methods(run),
         parts.citations(run),
         parts.provenance(run),
-        parts.reminders(),
     ]
     page = render_report(run.name, [section for section in found if section is not None], meta=_meta(run))
     path = folder / REPORT
@@ -129,9 +146,8 @@ def map_columns(run: RunFolder) -> list[str]:
 
 
 def _meta(run: RunFolder) -> dict[str, str]:
-    finished = str(run.manifest.get("finished") or "")
     version = str(run.manifest.get("gistools") or "")
-    meta = {"Finished": finished[:16].replace("T", " "), "Made with": f"gistools {version}" if version else ""}
+    meta = {"Finished": clock(run.manifest.get("finished")), "Made with": f"gistools {version}" if version else ""}
     return {label: text for label, text in meta.items() if text}
 
 
@@ -142,10 +158,14 @@ class _Gallery:
         self.folder = folder / "maps"
 
     def draw(self, name: str, figure: Drawing, caption: str) -> Block:
+        return Figure(self.write(name, figure), caption)
+
+    def write(self, name: str, figure: Drawing) -> bytes:
+        """Write a figure that the report does not show."""
         png = figure_png(figure)
         with atomic_path(self.folder / f"{re.sub(r'[^A-Za-z0-9_-]+', '_', name)}.png") as path:
             path.write_bytes(png)
-        return Figure(png, caption)
+        return png
 
 
 def _maps(run: RunFolder, gallery: _Gallery) -> Section | None:
@@ -153,7 +173,7 @@ def _maps(run: RunFolder, gallery: _Gallery) -> Section | None:
     column = parts.main_measure(run)
     if column is None:
         return None
-    unit = str(run.units.get(column, ""))
+    unit = ", ".join(filter(None, (short_name(column), str(run.units.get(column, "")))))
     blocks: list[Block] = [
         *_choropleths(run, gallery, column, unit),
         *_series(run, gallery, column, unit),
@@ -177,19 +197,35 @@ def _choropleths(run: RunFolder, gallery: _Gallery, column: str, unit: str) -> l
     if not known:
         return []
     values = pd.DataFrame({str(year): run.of_year(year)[column] for year in known})
+    scheme = class_scheme(values.to_numpy(np.float64, na_value=np.nan))
     figure = plot_choropleth(
         run.cities,
         values,
         title=f"{short_name(column)}, {' and '.join(map(str, known))}",
         unit=unit,
+        scheme=scheme,
         labels=len(run.cities) <= _MOST_LABELS,
     )
-    caption = (
-        "Classes hold equal counts and are the same in both maps; in brackets, how many cities are in each."
-        if len(known) > 1
-        else "Classes hold equal counts; in brackets, how many cities are in each."
+    how = (
+        "Classes hold equal counts"
+        if scheme == "quantiles"
+        else "Classes are natural breaks, for many cities share one value"
     )
+    same = f"{'; they' if scheme != 'quantiles' else ' and'} are the same in both maps" if len(known) > 1 else ""
+    caption = f"{how}{same}; in brackets, how many cities are in each."
     return [gallery.draw(f"choropleth_{column}", figure, caption)]
+
+
+def class_scheme(values: NDArray[np.float64]) -> Scheme:
+    """Equal counts, or natural breaks where so many values are equal that equal counts leave fewer classes.
+
+    Examples
+    --------
+    >>> class_scheme(np.linspace(0, 1, 20)), class_scheme(np.array([*np.linspace(0, 0.9, 10), *[1.0] * 30]))
+    ('quantiles', 'natural-breaks')
+    """
+    found = classify(values, k=_CLASSES)
+    return "quantiles" if found.distinct or len(found) == _CLASSES else "natural-breaks"
 
 
 def _series(run: RunFolder, gallery: _Gallery, column: str, unit: str) -> list[Block]:
@@ -199,7 +235,9 @@ def _series(run: RunFolder, gallery: _Gallery, column: str, unit: str) -> list[B
     label = short_name(column)
     blocks: list[Block] = [Heading("Over the years")]
     figure = plot_series(run.panel, column, title=f"{label} over the years", unit=unit or label, weight=weight)
-    blocks.append(gallery.draw(f"series_{column}", figure, f"{label}: mean, median and middle half of all cities."))
+    weighted = ", and the mean weighted by urban area" if weight else ""
+    caption = f"{label}: mean, median and middle half of all cities{weighted}."
+    blocks.append(gallery.draw(f"series_{column}", figure, caption))
     provinces = run.panel["province"].nunique() if "province" in run.panel else 0
     if 1 < provinces <= _MOST_PROVINCES:
         figure = plot_series(
@@ -230,10 +268,22 @@ def _cities(run: RunFolder, gallery: _Gallery) -> list[Block]:
         boundary, years = run.boundary(code), sorted(of_city)
         last = years[-1]
         centres = {year: _cbd(run, code, year) for year in years}
-        figure = plot_city(of_city[last], boundary=boundary, cbd=centres[last], title=f"{names[code]}, {last}")
         name = _full_name(run, code)
         caption = f"{name}, {last}: lights, population density, and urban cells by density class."
-        blocks.append(gallery.draw(f"city_{code}_{last}", figure, caption))
+        if len(years) > 1:
+            caption += f" Other years, in the same colours, are in maps/city_{code}_{years[0]}.png and so on."
+        for year in years:
+            figure = plot_city(
+                of_city[year],
+                boundary=boundary,
+                cbd=centres[year],
+                title=f"{names[code]}, {year}",
+                like=of_city.values(),
+            )
+            if year == last:
+                blocks.append(gallery.draw(f"city_{code}_{year}", figure, caption))
+            else:
+                gallery.write(f"city_{code}_{year}", figure)
         if len(years) > 1:
             figure = plot_city_years(
                 of_city, boundary=boundary, cbd=centres, title=f"{names[code]}: urban cells by year"
@@ -246,9 +296,7 @@ def _cities(run: RunFolder, gallery: _Gallery) -> list[Block]:
             slopes[code] = _value(run, code, last, "gradient")
     if any(len(table) for table in cells.values()):
         figure = plot_gradients(cells, slopes, names=names, title="Density and distance to the CBD")
-        caption = (
-            "Each point is an urban cell; the line has the fitted slope of the panel. All panels share one scale."
-        )
+        caption = "Each point is an urban cell; the line has the fitted slope, the panel's density gradient."
         blocks.append(gallery.draw("gradients", figure, caption))
     return blocks
 
@@ -298,17 +346,30 @@ def urban_cells(clip: xr.Dataset, boundary: shapely.Geometry, cbd: tuple[float, 
     return pd.DataFrame({"distance_km": distance, "density": density})
 
 
+def _city_heading(run: RunFolder, column: str) -> str:
+    """Name a column of the table by city, with its unit where numbers alone would leave it open."""
+    name = short_name(column)
+    unit = str(run.units.get(column, ""))
+    return f"{name}, {unit}" if unit in ("persons per km2", "ln per km") else name
+
+
 def _city_table(run: RunFolder) -> list[Block]:
     year = run.years[-1]
     rows = run.panel[run.panel["year"] == year]
     if "city_name_en" in run.cities and "city_name_en" not in rows:
         rows = rows.assign(city_name_en=rows["city_code"].map(run.cities.set_index("city_code")["city_name_en"]))
     columns = [column for column in _CITY_COLUMNS if column in rows and rows[column].notna().any()]
-    table = rows[columns].rename(columns={column: short_name(column) for column in columns})
+    table = rows[columns].rename(columns={column: _city_heading(run, column) for column in columns})
+    decimals = {_city_heading(run, column): places for column, places in _DECIMALS.items()}
     failed = [name for name, state in (run.manifest.get("years") or {}).items() if state.get("status") == "failed"]
     blocks: list[Block] = [
         Heading("By city"),
-        Table(table, f"All cities in {year}; panel.parquet and panel.csv hold every year", _DECIMALS, fold_after=0),
+        Table(
+            table,
+            f"All cities in {year}; panel.parquet and panel.csv hold every year and column",
+            decimals,
+            fold_after=0,
+        ),
     ]
     if failed:
         blocks.append(

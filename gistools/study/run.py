@@ -162,14 +162,19 @@ def run_study(
 
 def _prepare_folder(folder: Path, resume: bool, overwrite: bool) -> None:
     """Make the folder of a run, or take up the one that is there, as asked."""
-    held = folder.is_dir() and any(folder.iterdir())
+    # leftovers of a process killed before it wrote anything are nobody's
+    held = [path for path in folder.iterdir() if PARTIAL not in path.name] if folder.is_dir() else []
     ours = (folder / "study.yaml").is_file()
     if held and not ours:
         raise OutputError(f"{folder} holds files that are no run of gistools; choose another folder with --out")
     if held and not resume and not overwrite:
         raise InputError(f"{folder} holds a run already; go on with it by --resume, or start anew by --overwrite")
-    if held and overwrite:
-        shutil.rmtree(folder)
+    if overwrite:
+        for path in held:  # study.yaml stays until it is written anew: killed meanwhile, the folder is still ours
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != "study.yaml":
+                path.unlink()
     require_writable(folder)
     for leftover in folder.rglob(f"*{PARTIAL}*"):  # of a run that was killed
         leftover.unlink(missing_ok=True)
@@ -406,7 +411,7 @@ def _fit(steps: _Steps, panel: pd.DataFrame, graph: Graph | None, model: ModelCo
 
 def _between(graph: Graph, codes: list[str]) -> Graph:
     """The weights between some of the cities, standardised again where they were."""
-    standardised = is_row_standardised(weights_matrix(graph, graph.unique_ids))
+    standardised = is_row_standardised(weights_matrix(graph, graph.unique_ids), islands=True)
     part = graph.subgraph(codes)
     return row_standardise(part) if standardised else part
 

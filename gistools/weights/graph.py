@@ -246,15 +246,19 @@ def standardised_rows(matrix: sparse.csr_array) -> sparse.csr_array:
     return sparse.csr_array(sparse.diags_array(scale) @ matrix)
 
 
-def is_row_standardised(matrix: sparse.csr_array) -> bool:
-    """Whether every row sums to one (no islands).
+def is_row_standardised(matrix: sparse.csr_array, *, islands: bool = False) -> bool:
+    """Whether every row sums to one; with `islands`, rows without any link may be empty.
 
     Examples
     --------
     >>> is_row_standardised(sparse.csr_array([[0.0, 1.0], [1.0, 0.0]]))
     True
+    >>> alone = sparse.csr_array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]])
+    >>> is_row_standardised(alone), is_row_standardised(alone, islands=True)
+    (False, True)
     """
-    return not len(uneven_rows(matrix))
+    uneven = uneven_rows(matrix)
+    return not (np.diff(matrix.indptr)[uneven].any() if islands else len(uneven))
 
 
 def uneven_rows(matrix: sparse.csr_array) -> NDArray[np.intp]:

@@ -78,6 +78,9 @@ def city_points(
                 for name, column in zip(("lon", "lat"), columns, strict=True)
             }
         )
+    nameless = (table[code].isna() | (table[code].astype("str").str.strip() == "")).to_numpy()
+    if nameless.any():
+        raise TableError(f"{int(nameless.sum())} rows of the cities have no {code}; fill or remove them")
     points.index = pd.Index(as_codes(table[code]), name="city_code", dtype="str")
     points = points[~points.reset_index().duplicated().to_numpy()]
     _check_points(points)

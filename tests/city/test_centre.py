@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from affine import Affine
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyproj import CRS
 from raster_factory import MOLLWEIDE, lonlat_grid, source, zones_of
 from slow_form import brightest as slow_brightest
 
@@ -171,6 +173,16 @@ ZONES = zones_of([[0, 0], [1, 1]], lonlat_grid((2, 2)))
 KNOWN = pd.DataFrame({"city_code": ["000002", "000001"], "cbd_lon": [104.012, 104.001], "cbd_lat": [29.99, 29.995]})
 
 
+def test_equal_counts_tie_in_density_on_a_projected_grid():
+    """Areas of its cells differ by rounding, so the order of the cells decides, not the density."""
+    grid = Grid(CRS.from_epsg(6933), Affine(1000, 0, 1_000_000, 0, -1000, 4_000_000), (1, 48))  # cylindrical
+    count = np.full(grid.shape, 2000, "int32")
+    zones = zones_of(np.zeros(grid.shape, int), grid)
+    scan = scan_year(source(np.full(grid.shape, 63, "uint8"), grid), source(count, grid), zones)
+    cbd = find_cbds(scan.brightest, grid, zones.codes).iloc[0]
+    assert (cbd["row"], cbd["col"], cbd["cbd_ties"], cbd["cbd_rule"]) == (0, 0, 48, "row-column")
+
+
 def test_known_cbds_are_put_in_order_and_keep_their_coordinates():
     table = known_cbds(KNOWN, ZONES.grid, ZONES)
     assert table.index.tolist() == ["000001", "000002"]
@@ -179,13 +191,19 @@ def test_known_cbds_are_put_in_order_and_keep_their_coordinates():
     assert set(table["cbd_rule"]) == {"table"}
 
 
+def test_other_columns_of_the_table_may_be_empty():
+    assert len(known_cbds(KNOWN.assign(remark=None), ZONES.grid, ZONES)) == 2
+
+
 def test_known_cbds_on_a_projected_grid():
     from affine import Affine
 
     grid = Grid(MOLLWEIDE, Affine(1000, 0, 9_570_000, 0, -1000, 3_620_000), (4, 4))
     zones = zones_of(np.zeros((4, 4), int), grid)
     lon, lat = grid.lonlat(2, 3)
-    table = known_cbds(pd.DataFrame({"city_code": ["000001"], "cbd_lon": [lon], "cbd_lat": [lat]}), grid, zones)
+    table = known_cbds(
+        pd.DataFrame({"city_code": ["000001"], "cbd_lon": [float(lon)], "cbd_lat": [float(lat)]}), grid, zones
+    )
     assert table[["row", "col"]].iloc[0].tolist() == [2, 3]
 
 
@@ -197,6 +215,7 @@ def test_known_cbds_on_a_projected_grid():
         (KNOWN.assign(cbd_lon=[4.0, 104.001]), "the CBD of city 000002 lies outside the grid"),
         (pd.concat([KNOWN, KNOWN]), "more than one row for city_code"),
         (KNOWN.rename(columns={"cbd_lon": "lon"}), "has no column 'cbd_lon'"),
+        (KNOWN.assign(cbd_lon="east"), "column 'cbd_lon', holds 'east' where a number is needed"),
     ],
 )
 def test_tables_of_cbds_are_judged(table, words):

@@ -563,6 +563,31 @@ def test_known_cbds_replace_the_brightest_cells():
     assert panel["central_population"].iloc[0] == pytest.approx((DENSITY * AREA)[inside].sum(), rel=1e-12)
 
 
+def test_the_light_of_a_known_cbd_beyond_all_cities_is_read():
+    grid = lonlat_grid((12, 12))
+    light = np.zeros((12, 12), "uint8")
+    light[2:4, 2:4], light[9, 10] = 20, 33
+    known = pd.DataFrame({"city_code": ["000001"], "cbd_lon": [float(grid.x(10))], "cbd_lat": [float(grid.y(9))]})
+    row = city_form(
+        cities([cell_box(grid, 1, 5, 1, 5)]),
+        lights={2001: source(light, grid)},
+        population={2001: source(np.full((12, 12), 900), grid)},
+        cbds=known,
+    ).iloc[0]
+    assert row["cbd_light"] == 33
+    assert row["central_population"] == 0
+    assert row["suburban_share"] == 1
+
+
+def test_a_lit_city_without_a_cell_centre_is_not_called_dark():
+    grid = lonlat_grid((20, 20))
+    light, count = np.full((20, 20), 30, "uint8"), np.full((20, 20), 1500)
+    row = form([cell_box(grid, 10.6, 11.4, 3.6, 4.4)], light, count, assign="coverage").iloc[0]
+    assert row["light_mean"] == 30
+    assert row["note"].startswith("no cell centre inside the boundary")
+    assert "no light above zero" not in row["note"]
+
+
 def test_columns_names_order_and_units():
     boundaries = cities([cell_box(GRID, 0, 5, 3, 5), cell_box(GRID, 0, 5, 0, 3)], codes=["510100", "420100"])
     boundaries["city_name"], boundaries["province"] = ["Chengdu", "武汉"], [None, "湖北"]

@@ -1,5 +1,7 @@
 """Population around the CBD, variation of density, and the gradient of density with distance."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,6 +129,23 @@ def test_parts_of_cells_count_by_their_part():
     assert central.area_km2 == pytest.approx([2.25 * area, 1.5 * area], rel=1e-13)
 
 
+@pytest.mark.parametrize("others", [False, True])
+def test_a_cbd_far_from_its_city_has_nobody_around_it_whatever_the_other_cities(others):
+    grid = lonlat_grid((3, 60))
+    labels = np.full((3, 60), -1)
+    labels[:, :5], labels[:, 50:] = 0, 1
+    cells = [(1, 30), (1, 55) if others else (1, 31)]
+    central = central_population(source(np.ones((3, 60))), zones_of(labels, grid), cbds_at(grid, cells), radius_km=3)
+    assert central.cells[0] == 0
+    assert central.population[0] == 0
+    assert (central.cells[1] > 0) == others
+    # a city that holds no cell has no central population, not one of zero
+    zones = zones_of(labels, grid)
+    nowhere = replace(zones, codes=("a", "b", "c"), outside_share=np.zeros(3))
+    central = central_population(source(np.ones((3, 60))), nowhere, cbds_at(grid, [*cells, (1, 2)]), radius_km=3)
+    assert np.isnan(central.population).tolist() == [False, False, True]
+
+
 def test_a_radius_of_nothing_is_refused():
     grid = lonlat_grid((1, 1))
     with pytest.raises(InputError, match="radius_km is 0, but must be above zero"):
@@ -226,6 +245,12 @@ def test_fewer_than_three_cells_no_cbd_and_one_distance_have_no_gradient():
         np.ones(3),
     )
     lon, lat, _ = GEOD.fwd([104.0] * 3, [30.0] * 3, [0, 120, 240], [5000.0] * 3)
+    got = density_gradient(
+        ring, (np.array(lon), np.array(lat)), pd.DataFrame({"cbd_lon": [104.0], "cbd_lat": [30.0]})
+    )
+    assert np.isnan(got.slope[0])
+    # nor a millimetre from one
+    lon, lat, _ = GEOD.fwd([104.0] * 3, [30.0] * 3, [0, 120, 240], [5000.0, 5000.001, 4999.999])
     got = density_gradient(
         ring, (np.array(lon), np.array(lat)), pd.DataFrame({"cbd_lon": [104.0], "cbd_lat": [30.0]})
     )

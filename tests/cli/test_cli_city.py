@@ -545,6 +545,7 @@ def test_outputs_that_cannot_be_written(country):
     country.refused("tables are written as .parquet, .csv, .xlsx, .dta", out=country.folder / "panel.txt")
     (country.folder / "taken").write_text("")
     country.refused("part of its path is a file, not a folder", out=country.folder / "taken" / "panel.csv", code=1)
+    country.refused("part of its path is a file", "--keep-years", country.folder / "taken" / "kept", code=1)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")

@@ -126,3 +126,22 @@ def test_warnings_are_sentences_without_file_names():
         result = CliRunner().invoke(command(doubt))
     assert result.exit_code == 0
     assert result.stderr == "Warning: this is doubtful\n"
+
+
+def test_words_of_libraries_are_not_said():
+    def doubt():
+        warnings.warn("overflow encountered in dot", RuntimeWarning, stacklevel=2)
+        warnings.warn("one sentence\n  in two lines", stacklevel=2)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        result = CliRunner().invoke(command(doubt))
+    assert result.stderr == "Warning: one sentence in two lines\n"
+
+
+def test_a_json_that_cannot_be_written_stops_before_the_work(tmp_path):
+    (tmp_path / "taken").write_text("")
+    action = command(lambda: pytest.fail("the work was done"))
+    result = CliRunner().invoke(action, ["--json", str(tmp_path / "taken" / "r.json")])
+    assert result.exit_code == 1
+    assert "taken cannot be written: part of its path is a file" in result.stderr

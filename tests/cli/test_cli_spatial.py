@@ -167,6 +167,10 @@ def test_economic_weights_take_gdp_before_the_treatment(tmp_path, board_polygons
     assert (
         "no column 'gdp2'" in run(*nested[:-1], f"{tmp_path / 'panel.csv'}:gdp2", "--before", "2003", code=2).output
     )
+    for column, value in (("gdp", "1,200"), ("year", "2001年")):  # neither left out nor compared as text
+        gdp.astype({column: str}).assign(**{column: value}).to_csv(tmp_path / "text.csv", index=False)
+        text = (*nested[:-1], f"{tmp_path / 'text.csv'}:gdp", "--before", "2003")
+        assert f"text.csv, column '{column}', holds '{value}' where a number is needed" in run(*text, code=2).output
     assert "PANEL:COLUMN" in run(*nested[:-1], "panel.csv", "--before", "2003", code=2).output
     gdp.groupby("city_code", as_index=False)["gdp"].mean().to_csv(tmp_path / "flat.csv", index=False)
     flat = (*nested[:-1], f"{tmp_path / 'flat.csv'}:gdp")
@@ -194,6 +198,9 @@ BAD = [
     (["weights", "build", "--cities", "{points}", "--kind", "knn", "--k", "9", "--out", "w.gal"], "k is 9"),
     (["weights", "build", "--cities", "{points}", "--kind", "knn", "--out", "w.shp"], "by extension"),
     (["weights", "describe", "{board}"], "square matrix"),
+    (["moran", "{board}", "--weights", "{w}", "--column", "city_code"], "is a key of the panel"),
+    (["moran", "{board}", "--weights", "{w}", "--column", "y", "--seed", "-1"], "--seed"),
+    (["spatial", "fit", "{board}", "--weights", "{w}", "--outcome", "y", "--x", "x", "--seed", "-1"], "--seed"),
 ]
 
 

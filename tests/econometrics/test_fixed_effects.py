@@ -97,3 +97,10 @@ def test_a_large_level_does_not_hide_a_small_variation():
     raw = 1e6 + 1e-2 * rng.normal(size=(40, 1))
     left = within(raw.reshape(8, 5, 1), "city,year").reshape(40, 1)
     assert independent_columns(left, raw, ["level"]) == ([0], {})
+
+
+@pytest.mark.parametrize("column", ["city_code", "year"])
+def test_a_key_is_no_column_of_values(column):
+    table = pd.DataFrame({"city_code": ["a"], "year": [2001], "y": [1.0]})
+    with pytest.raises(TableError, match=f"'{column}' is a key of the panel"):
+        panel_column(table, column)

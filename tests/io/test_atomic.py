@@ -101,6 +101,21 @@ def test_asking_whether_a_folder_can_be_written_leaves_nothing(tmp_path):
     assert names(tmp_path / "there") == []
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no /proc")
+def test_a_folder_that_takes_no_files_is_named(tmp_path):
+    with pytest.raises(OutputError, match=r"^/proc cannot be written: no file can be made in that folder"):
+        require_writable(Path("/proc"))
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(OutputError, match=r"taken/run cannot be written: part of its path is a file"):
+        require_writable(tmp_path / "taken" / "run")
+
+
+def test_what_a_kill_leaves_of_asking_is_a_leftover(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)
+    require_writable(tmp_path)
+    assert [PARTIAL in path.name for path in tmp_path.iterdir()] == [True]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_a_folder_without_the_right_to_write_is_refused(tmp_path):
     tmp_path.chmod(0o500)

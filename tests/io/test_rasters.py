@@ -144,6 +144,11 @@ def test_a_raster_without_georeference_is_refused_in_our_words(tmp_path):
         open_raster(path)
 
 
+def test_complex_numbers_are_refused(tmp_path):
+    with pytest.raises(GridError, match=r"c\.tif holds complex numbers"):
+        open_raster(write_raster(tmp_path / "c.tif", np.ones((2, 2), "complex64")))
+
+
 def test_several_bands_are_refused(tmp_path):
     path = write_raster(tmp_path / "a.tif", np.zeros((3, 4, 5), "uint8"))
     with pytest.raises(GridError, match=r"a\.tif has 3 bands, .*gdal_translate -b 1"):
@@ -239,6 +244,17 @@ def test_negative_counts_are_never_people(tmp_path, dtype, tag):
     lowest = {"int16": -32768}.get(dtype, -2147483647)
     _, valid = block(tmp_path, np.array([[-9999, lowest, -1, 0, 7]], dtype), LANDSCAN, nodata=tag)
     assert valid == [[False, False, False, True, True]]
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "int16"])
+def test_the_largest_number_of_two_bytes_is_no_people(tmp_path, dtype):
+    """Of a 30 arc-second cell 65535 persons would pass for a crowd."""
+    full = np.iinfo(dtype).max
+    cells = np.array([[5, full]], dtype)
+    with pytest.raises(GridError, match=rf"a\.tif holds {full}, the largest number of its type \({dtype}\)"):
+        block(tmp_path, cells, LANDSCAN)
+    assert block(tmp_path, cells, LANDSCAN, nodata=full)[1] == [[True, False]]
+    assert block(tmp_path, cells, RADIANCE)[0].tolist() == cells.tolist()
 
 
 def test_positive_tags_of_counts_are_honoured(tmp_path):

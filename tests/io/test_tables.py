@@ -169,3 +169,25 @@ def test_writing_past_the_limit_of_the_process_is_one_sentence(tmp_path, small_f
         write_table(table, tmp_path / f"t{extension}")
     assert list(tmp_path.iterdir()) == []
     assert capfd.readouterr() == ("", "")
+
+
+def test_rows_with_more_fields_than_names_are_not_shifted(tmp_path):
+    """Pandas would take the first field for an index, and every column would hold its neighbour's values."""
+    (tmp_path / "t.csv").write_text("city_code,year,x\n01,2006,3,\n02,2006,4,\n")
+    assert read_table(tmp_path / "t.csv").to_numpy().tolist() == [["01", 2006, 3], ["02", 2006, 4]]
+    (tmp_path / "t.csv").write_text("city_code,year,x\n01,2006,3,9\n02,2006,4,9\n")
+    with pytest.raises(TableError, match=r"t\.csv has more fields in its rows than names in its first line"):
+        read_table(tmp_path / "t.csv")
+
+
+def test_extensions_in_capitals_are_read(tmp_path, table):
+    write_table(table, tmp_path / "t.csv")
+    (tmp_path / "t.csv").rename(tmp_path / "T.CSV")
+    assert read_table(tmp_path / "T.CSV")["city_code"].tolist() == table["city_code"].tolist()
+
+
+def test_names_stata_does_not_take_are_said_in_one_sentence(tmp_path, table):
+    odd = table.rename(columns={"cells": "1x", "note": "n" * 40})
+    with pytest.warns(UserWarning, match=r"^Stata does not take some names of columns \(1x, n{40}\): .*to 32$"):
+        write_table(odd, tmp_path / "t.dta")
+    assert read_table(tmp_path / "t.dta").shape == odd.shape

@@ -328,3 +328,23 @@ def test_input_is_not_changed(tmp_path):
     write_vector(table, tmp_path / "v.gpkg")
     assert table.equals(before)
     assert np.array_equal(table.geometry.array, before.geometry.array)
+
+
+def test_latin_names_in_utf8_without_cpg_are_not_called_chinese(tmp_path):
+    names = ["Lac de la Haute Sûre", "Wiltz"]
+    path = shapefile(tmp_path, names, "utf-8")
+    with pytest.raises(InputError, match=r"which is 'Lac de la Haute Sûre' in UTF-8: .*give --encoding utf-8"):
+        read_boundaries(path, code="code", name="name")
+    assert read_boundaries(path, code="code", name="name", encoding="utf-8")["city_name"].tolist() == names
+
+
+def test_the_first_of_several_layers_is_read_and_said(tmp_path):
+    saved(tmp_path, frame([WEST]), layer="counties")
+    saved(tmp_path, frame([WEST, EAST]), layer="provinces")
+    with pytest.warns(UserWarning, match=r"^c\.gpkg has 2 layers \(counties, provinces\) and the first is read"):
+        assert len(read_boundaries(tmp_path / "c.gpkg", code="code")) == 1
+
+
+def test_the_geometry_is_no_column_of_codes(tmp_path):
+    with pytest.raises(TableError, match="has no column 'geometry'; it has code, name"):
+        read_boundaries(saved(tmp_path, frame([WEST])), code="geometry")

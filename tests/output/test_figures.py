@@ -45,7 +45,7 @@ def test_a_series_shows_means_at_true_distances():
         np.average(g["sprawl_index"], weights=g["urban_area_km2"])
         for _, g in PANEL.dropna(subset=["sprawl_index"]).groupby("year")
     ]
-    np.testing.assert_allclose(lines["mean weighted by urban area km2"].get_ydata(), weighted)
+    np.testing.assert_allclose(lines["mean weighted by urban area"].get_ydata(), weighted)
     assert axes.get_xlabel() == "3 of 36 city-years have no value and do not count."
     assert axes.get_ylabel() == "0 to 1"
 
@@ -190,6 +190,16 @@ def test_a_gradient_line_has_the_slope_and_runs_through_the_means():
     assert without.axes[0].get_title(loc="left") == "1\nno gradient"
     with pytest.raises(InputError, match="no urban cell"):
         plot_gradients({"1": cells.iloc[:0]}, {}, names={}, title="T")
+
+
+def test_gradients_share_a_scale_of_distance_unless_one_city_is_far_larger():
+    cells = pd.DataFrame({"distance_km": np.linspace(0, 12, 40), "density": 2000.0})
+    for stretch, said in ((2, "distance from the CBD, km"), (20, "distance from the CBD, km (scales differ)")):
+        wide = cells.assign(distance_km=cells["distance_km"] * stretch)
+        figure = plot_gradients({"1": cells, "2": wide}, {}, names={}, title="T")
+        ends = [axes.get_xlim()[1] for axes in figure.axes[:2]]
+        assert bool(ends[0] == ends[1]) is (stretch == 2)
+        assert figure.get_supxlabel() == said
 
 
 def test_sensitivity_is_drawn_against_the_first_row():

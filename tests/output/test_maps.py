@@ -36,6 +36,10 @@ def values(year=2007, column="sprawl_index"):
     return PANEL[PANEL["year"] == year].set_index("city_code")[column]
 
 
+def city_legend(figure):
+    return [text.get_text() for text in figure.axes[2].get_legend().get_texts()]
+
+
 def legend(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
@@ -239,10 +243,36 @@ def test_a_city_map_says_the_urban_area_of_the_panel(tmp_path):
     clip, _, cbd = clip_of(tmp_path, 0, 0.5)
     figure = plot_city(clip, boundary=CITIES.geometry.iloc[0], cbd=cbd, title="City")
     row = PANEL[(PANEL["city_code"] == "170100") & (PANEL["year"] == 2001)].iloc[0]
-    low, high = (float(t.split(", ")[1].removesuffix(" km2").replace(",", "")) for t in legend(figure)[1:3])
+    low, high = (float(t.split(": ")[1].removesuffix(" km2").replace(",", "")) for t in city_legend(figure)[1:3])
     assert low + high == pytest.approx(row["urban_area_km2"], abs=1.0)
-    assert legend(figure)[-1] == "CBD"
-    assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == ["Lights", "Population density", "Urban mask"]
+    assert city_legend(figure)[-1] == "CBD"
+    titles = ["Lights", "Population density", "Urban cells of low and high density"]
+    assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == titles
+
+
+def test_the_colours_of_a_city_reach_as_far_as_those_of_other_years(tmp_path):
+    clip, later = clip_of(tmp_path, 0, 0.5)[0], clip_of(tmp_path, 0, 0.8)[0]
+    alone = plot_city(clip, title="T")
+    beside = plot_city(clip, title="T", like=[later])
+    for panel, layer in enumerate(("lights", "density")):
+        tops = [float(f.axes[panel].collections[0].norm.vmax) for f in (alone, beside)]
+        assert tops == [float(clip[layer].max()), float(later[layer].max())]
+
+
+def test_radiance_has_a_log_scale_and_digital_numbers_have_none(tmp_path):
+    """The brightest cells of a city outshine it by far; what is darker than the scale is black, not missing."""
+    clip = clip_of(tmp_path)[0]
+    clip["lights"] = clip["lights"] ** 2
+    clip["lights"].attrs["units"] = "nW/cm2/sr"
+    mesh = plot_city(clip, title="T").axes[0].collections[0]
+    assert (mesh.norm.vmin, mesh.norm.vmax) == (0.1, float(clip["lights"].max()))
+    assert mesh.norm(np.sqrt(0.1 * mesh.norm.vmax)) == pytest.approx(0.5)
+    dark = np.ma.masked_invalid(mesh.get_array()) < 0.1
+    assert dark.any()
+    np.testing.assert_array_equal(mesh.to_rgba(mesh.get_array())[dark.filled(fill_value=False)][0], (0, 0, 0, 1))
+    assert np.ma.is_masked(mesh.get_array())
+    clip["lights"].attrs["units"] = "digital number, 0 to 63"
+    assert plot_city(clip, title="T").axes[0].collections[0].norm(0.0) == 0.0
 
 
 def test_the_cbd_is_drawn_in_its_cell(tmp_path):
@@ -261,7 +291,7 @@ def test_a_city_without_cbd_boundary_or_light_is_drawn(tmp_path):
     dark["lights"] = clip["lights"] * 0
     dark["density"] = clip["density"] * np.nan
     figure = plot_city(dark, cbd=(np.nan, np.nan), title="T")
-    assert "CBD" not in legend(figure)
+    assert "CBD" not in city_legend(figure)
     figure_png(figure)
 
 

@@ -108,8 +108,20 @@ def test_pictures_are_inside_whole_and_described(page):
 def test_numbers_are_rounded_for_reading_and_missing_ones_empty():
     page = render_report("T", [Section("S", [Table(TABLE, decimals={"share": 1})])], meta={})
     rows = re.findall(r"<td[^>]*>(.*?)</td>", page)
-    assert rows[1:] == ["12,345", "0.1", "yes", "", "2013", "", "no"]
+    assert rows[1:] == ["12,345", "0.1", "yes", "", "2,013", "", "no"]
     assert 'class="num">12,345' in page
+
+
+def test_years_are_not_parted_like_counts():
+    table = pd.DataFrame({"year": [2013], "start_year": [2006], "years": [1500], "cells": [2013]})
+    page = render_report("T", [Section("S", [Table(table)])], meta={})
+    assert re.findall(r"<td[^>]*>(.*?)</td>", page) == ["2013", "2006", "1,500", "2,013"]
+
+
+def test_long_texts_break_between_words_and_hashes_anywhere():
+    table = pd.DataFrame({"text": ["no coordinates: 460; impossible: 18", "ab" * 32, "short"]})
+    page = render_report("T", [Section("S", [Table(table)])], meta={})
+    assert re.findall(r'<td class="(\w+)">', page) == ["wrap", "hash", "short"]
 
 
 def test_long_tables_fold_and_an_index_with_a_name_is_a_column():

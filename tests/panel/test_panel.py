@@ -62,11 +62,28 @@ def test_a_table_without_years_joins_on_the_city() -> None:
         (pd.DataFrame({"city_code": ["01"], "year": ["soon"], "x": [1]}), "where a year is needed"),
         (pd.DataFrame({"city_code": [None], "year": [2009], "x": [1]}), "without city_code"),
         (pd.DataFrame({"code": ["01"], "year": [2009], "x": [1]}), "no column 'city_code'"),
+        (pd.DataFrame({"city_code": ["01"], "year": ["2009年"], "x": [1]}), "'2009年' where a year is needed"),
+        (pd.DataFrame({"city_code": ["01"], "year": [None], "x": [1]}), "where a year is needed"),
+        (pd.DataFrame({"city_code": ["01"], "year": pd.to_datetime(["2009-01-01"])}), "where a year is needed"),
+        (pd.DataFrame({"city_code": ["01"], "year": [9], "x": [1]}), "'9' where a year is needed"),
+        (pd.DataFrame({"city_code": [], "year": [], "x": []}), "has no rows"),
     ],
 )
 def test_bad_keys_are_refused(book: pd.DataFrame, message: str) -> None:
-    with pytest.raises(TableError, match=message):
+    with pytest.raises(TableError, match=f"^yearbook.*{message}"):
         build_panel(base(["01"], [2009]), {"yearbook": book})
+    with pytest.raises(TableError, match=f"^the panel.*{message}"):
+        build_panel(book, {})
+
+
+@pytest.mark.parametrize("years", [["2009", " 2010"], [2009.0, 2010.0]])
+def test_years_as_text_or_floats_are_whole_numbers(years: list[object]) -> None:
+    book = pd.DataFrame({"city_code": "01", "year": [2009, 2010], "x": [1, 2]})
+    left = pd.DataFrame({"city_code": "01", "year": years})
+    for table in (build_panel(left, {"b": book}).table, build_panel(book, {"b": left.assign(y=0)}).table):
+        assert table["year"].tolist() == [2009, 2010]
+        assert table["year"].dtype == "int64"
+        assert table["x"].tolist() == [1, 2]
 
 
 def test_a_table_that_matches_nothing_is_refused_with_both_keys() -> None:
@@ -88,8 +105,9 @@ def test_treatment_is_one_from_the_start_on(starts: dict[str, int | None]) -> No
 
 
 def test_a_start_that_is_no_year_is_refused() -> None:
-    with pytest.raises(TableError, match="city 01, starts in '2010-09'"):
-        treatment_from_starts(base(["01"], [2009]), pd.DataFrame({"city_code": ["01"], "start_year": ["2010-09"]}))
+    for start in ("2010-09", "2007.5", 2007.5, 27):  # a start in 27 would treat every city and year
+        with pytest.raises(TableError, match=f"city 01, starts in '{start}', which is not a year"):
+            treatment_from_starts(base(["01"], [2009]), pd.DataFrame({"city_code": ["01"], "start_year": [start]}))
 
 
 def test_codebook_describes_every_column() -> None:

@@ -110,3 +110,41 @@ def test_published_distances_of_beijing_parcels(data_dir) -> None:
     assert len(measured) == 1117
     # the projection's scale at 0.57 degrees from its meridian is within 4e-5 of one; the point has five decimals
     assert (measured["distance_km"] - published).abs().max() < 0.003
+
+
+def test_swapped_columns_are_refused() -> None:
+    """Though some latitudes pass for longitudes, and one record may be swapped itself."""
+    parcels = pd.DataFrame({"lon": [30.2, 30.4, 114.2], "lat": [114.2, 114.3, 30.2]})
+    with pytest.raises(TableError, match="are not degrees"):
+        locate_parcels(parcels, CITIES)
+    with pytest.raises(TableError, match="the two columns are swapped; exchange them"):
+        locate_parcels(parcels.iloc[:2], CITIES)
+
+
+PARCELS = pd.DataFrame({"city_code": ["0101"], "year": [2009], "lon": [114.2], "lat": [30.2]})
+MOVING = pd.DataFrame(
+    {"city_code": ["0101", "0101"], "year": [2009, 2010], "cbd_lon": [114.0, 114.1], "cbd_lat": [30.0, 30.0]}
+)
+
+
+@pytest.mark.parametrize(
+    ("parcels", "cbds", "words"),
+    [
+        (PARCELS, CBDS.assign(cbd_lon="east"), "the table of CBDs, column 'cbd_lon', holds 'east'"),
+        (PARCELS, CBDS.assign(cbd_lon=5e5), "puts city 0101 at 500000, 30.5: these are not degrees"),
+        (PARCELS, MOVING.assign(year=["2009年", "2010年"]), "the table of CBDs, column 'year', holds '2009年'"),
+        (PARCELS.assign(year="soon"), MOVING, "the parcel table, column 'year', holds 'soon'"),
+        (PARCELS, MOVING.assign(year=2009), "more than one row for city_code and year 0101/2009"),
+    ],
+)
+def test_cbds_and_years_that_cannot_be_used_are_refused(
+    parcels: pd.DataFrame, cbds: pd.DataFrame, words: str
+) -> None:
+    with pytest.raises(TableError, match=words):
+        distance_to_cbd(parcels, cbds)
+
+
+def test_years_as_text_find_their_cbd() -> None:
+    measured = distance_to_cbd(PARCELS.assign(year="2009"), MOVING.assign(year=MOVING["year"].astype(float)))
+    assert measured["status"].tolist() == [LOCATED]
+    assert measured["year"].tolist() == ["2009"]

@@ -246,6 +246,32 @@ def test_the_same_lattice_is_passed_through():
     assert align(lights, lonlat_grid((3, 3))) is lights
 
 
+def test_offsets_beyond_the_noise_of_decimals_are_kept():
+    # 0.7 thousandths of a light cell: far more than decimals cut off, so overlaps are weighed by it
+    people = unit_grid((4, 4), west=7.6e-4, north=-1.0, width=0.73)
+    light = unit_grid((6, 6))
+    values = RNG.integers(0, 64, light.shape).astype("uint8")
+    weights = overlaps(light, people)
+    got = align(source(values, light), people).read(people.whole)
+    expected = (weights * values).sum(axis=(2, 3)) / weights.sum(axis=(2, 3))
+    assert got.values == pytest.approx(expected, abs=1e-9)
+    # west of the edge by more than a millionth of a cell is west, whatever the lattice's ratio
+    shifted = align(source(values, light), unit_grid((4, 4), west=0.5 - 9e-4), how="nearest").read(Window(0, 1, 0, 4))
+    assert np.array_equal(shifted.values[0], values[0, :4])
+    shifted = align(source(values, light), unit_grid((4, 4), west=0.5 + 9e-4), how="nearest").read(Window(0, 1, 0, 4))
+    assert np.array_equal(shifted.values[0], values[0, 1:5])
+
+
+def test_population_a_thousand_times_finer_than_the_lights_has_light():
+    light = unit_grid((3, 3), width=3000.0, height=3000.0)
+    people = unit_grid((2, 5), west=1500.0, north=-1500.0)
+    valid = np.ones(light.shape, bool)
+    valid[2, 2] = False
+    got = align(source(np.full(light.shape, 7.0), light, valid), people).read(people.whole)
+    assert got.is_valid().all()
+    assert (got.values == 7).all()
+
+
 def test_lights_are_not_changed():
     values = RNG.integers(0, 64, (5, 5)).astype("uint8")
     before = values.copy()

@@ -78,3 +78,13 @@ def test_no_cluster_at_the_address_is_an_input_error(address, monkeypatch):
         InputError, match=f"no Dask scheduler answers at {address}: .*start one with `dask scheduler`"
     ):
         run_tasks(abs, [1], execution=Execution(scheduler=address))
+
+
+def test_what_is_no_address_is_refused_before_a_client_is_made(monkeypatch):
+    """A client that was never begun waits 20 s and prints a traceback when it is collected."""
+    import distributed
+
+    monkeypatch.setattr(distributed, "Client", lambda *_, **__: pytest.fail("a client was made"))
+    for address in ("garbage", "tcp://host", "smoke://host:1"):
+        with pytest.raises(InputError, match=f"no Dask scheduler answers at {address}: "):
+            run_tasks(abs, [1], execution=Execution(scheduler=address))

@@ -246,6 +246,28 @@ def test_weights_are_standardised_again_without_the_missing_city():
     assert standard == pytest.approx(moran_by_year(values.xs(2001, level="year")[names], part).rows["moran_i"][0])
 
 
+def test_weights_are_standardised_again_although_a_city_has_no_neighbours():
+    W = np.zeros((7, 7))
+    for i, j in [(0, 1), (1, 2), (2, 3), (3, 4), (0, 4), (1, 3)]:  # 5 has only 4, 6 has nobody
+        W[i, j] = W[j, i] = 1
+    W[4, 5] = W[5, 4] = 1
+    names = list("abcdefg")
+    standard = np.divide(
+        W, W.sum(axis=1, keepdims=True), out=np.zeros_like(W), where=W.sum(axis=1, keepdims=True) > 0
+    )
+    values = pd.Series([3.0, 1.0, 4.0, 1.5, np.nan, 9.0, 2.0], index=names, name="y")
+    result = moran_by_year(values, graph_from_matrix(standard, names), permutations=0)
+    assert result.options["row_standardised"]
+    kept = [i for i in range(7) if i != 4]
+    part = W[np.ix_(kept, kept)]
+    part = np.divide(
+        part, part.sum(axis=1, keepdims=True), out=np.zeros_like(part), where=part.sum(axis=1, keepdims=True) > 0
+    )
+    z = values.to_numpy()[kept] - values.to_numpy()[kept].mean()
+    assert result.rows["moran_i"][0] == pytest.approx(6 / part.sum() * (z @ part @ z) / (z @ z), rel=1e-12)
+    assert "1 cities are left without a neighbour by that: f" in " | ".join(result.warnings)
+
+
 def test_to_dict_and_summary():
     values, W = panel_values()
     result = moran_by_year(values, w_of(values, W), local=True, permutations=99)

@@ -205,6 +205,14 @@ def test_another_encoding_and_a_missing_file_are_named(write, tmp_path):
             BASE.split("weights:\n", maxsplit=1)[0] + "moran: {columns: [sprawl_index]}\n",
             "'moran' needs at least one entry under 'weights'",
         ),
+        (BASE.replace("x: [ln_light]", "x: []"), r"models\.0 \(sar\) has no regressor"),
+        (BASE.replace("x: [ln_light]", "x: [ln_light, ln_light]"), "names ln_light twice in 'outcome' and 'x'"),
+        (BASE.replace("x: [ln_light]", "x: [sprawl_index]"), "names sprawl_index twice"),
+        (BASE.replace("model: sar,", "model: sdm, durbin: [x],"), r"names x in 'durbin', which is not in 'x'"),
+        (BASE.replace("model: sar,", "model: sar, years: 2005-2006,"), "is for 2005, which is not among the study's"),
+        (BASE.replace("kind: knn, k: 4", "kind: economic-nested"), "weights 'knn4' are economic-nested: 'gdp'"),
+        (BASE.replace("k: 4", "k: 4, gdp: gdp"), "weights 'knn4' are knn: 'gdp'"),
+        (BASE + "form: {threshold: Auto}\n", r"'form\.threshold' is 'Auto'"),
     ],
 )
 def test_what_one_key_says_of_another_is_checked(write, text, words):

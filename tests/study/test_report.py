@@ -51,6 +51,7 @@ def test_the_sections_come_in_the_order_of_reading(page):
     assert re.findall(r"<h2>(.*?)</h2>", page) == [
         "In brief",
         "Maps and series",
+        "What to keep in mind",
         "What was excluded, and why",
         "Sensitivity to thresholds",
         "Are neighbours alike?",
@@ -59,7 +60,6 @@ def test_the_sections_come_in_the_order_of_reading(page):
         "Methods",
         "What to cite",
         "Provenance",
-        "What to keep in mind",
     ]
 
 
@@ -71,10 +71,13 @@ def test_it_begins_with_what_failed_and_the_main_figures(run, page):
     panel = pd.read_parquet(run / "panel.parquet")
     last = panel[panel["year"] == 2007]
     assert f"{last['sprawl_index'].mean():.3f} 2001:" in brief
+    assert "; 11 of 12 cities have one; 1 with fewer than 10 urban cells" in brief
+    assert "Joined to the panel: yearbook. Moran's I of sprawl_index and ln_output tells" in brief
+    assert "3 models of ln_output are fitted." in brief
     assert f"{last['urban_area_km2'].sum():,.0f} 2001:" in brief
     assert "450 of 500 records" in brief
     # the total effect of the last spatial model, not the coefficient of the first one
-    assert "Treated: total effect 0.2026 standard error 0.0400; spatial DID (SDM)" in brief
+    assert "Treated: total effect 0.2026 on ln_output; standard error 0.0400; spatial DID (SDM)" in brief
 
 
 def test_what_was_left_out_is_counted_with_its_reason(page):
@@ -122,6 +125,36 @@ def test_the_standing_warnings_are_printed(page):
         assert words in reminders
 
 
+def test_a_study_without_landscan_is_not_warned_of_it(run, bare):
+    manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
+    years = manifest["products"]["population"]
+    manifest["products"]["population"] = dict.fromkeys(years, "WorldPop")
+    manifest["notes"] = ["LandScan's methods and inputs change from year to year: ...", "lights share the lattice"]
+    (bare / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    page = write_report(bare).read_text(encoding="utf-8")
+    reminders = section(page, "What to keep in mind")
+    assert "LandScan" not in reminders
+    assert reminders.startswith("Before you use these numbers WorldPop: population grids are models.")
+    # what the standing warnings say is not said twice
+    assert section(page, "What was excluded, and why").endswith("Notes of the run Lights share the lattice")
+
+
+def test_a_table_of_joins_without_rows_is_not_named(bare):
+    (bare / "joins.csv").write_text("table,rows,matched,only_in_table,only_in_panel,examples\n")
+    assert "Joined to the panel" not in write_report(bare).read_text(encoding="utf-8")
+
+
+def test_classes_are_natural_breaks_where_many_cities_share_a_value(page, bare):
+    panel = pd.read_parquet(bare / "panel.parquet")
+    few = panel["city_code"] < "170700"
+    panel["sprawl_index"] = panel["sprawl_index"].where(few, 1.0)
+    panel.to_parquet(bare / "panel.parquet")
+    assert "Classes are natural breaks, for many cities share one value" in section(
+        write_report(bare).read_text(encoding="utf-8"), "Maps and series"
+    )
+    assert "Classes hold equal counts" in section(page, "Maps and series")
+
+
 def test_names_are_text_and_nothing_is_asked_of_a_network(page):
     assert "<script" not in page
     assert "<b>three years" not in page
@@ -133,7 +166,10 @@ def test_maps_are_written_beside_the_report(run, page):
     names = {path.name for path in (run / "maps").iterdir()}
     assert {"choropleth_sprawl_index.png", "series_sprawl_index.png", "city_170100_2007.png"} <= names
     assert {"city_171000_years.png", "gradients.png", "parcels_funnel.png", "effects.png"} <= names
-    assert page.count("data:image/png;base64,") == len(names)
+    # a map of each city and year; the page shows the last year, and the years side by side
+    assert {f"city_{code}_{year}.png" for code in ("170100", "171000") for year in YEARS} <= names
+    assert page.count("data:image/png;base64,") == len(names) - 2 * (len(YEARS) - 1)
+    assert "Other years, in the same colours, are in maps/city_170100_2001.png and so on." in page
     assert 1e6 < (run / "map.html").stat().st_size < 5e6
     assert not list(run.rglob(f"*{PARTIAL}*"))
 
@@ -149,10 +185,10 @@ def test_a_run_of_panel_and_cities_alone_has_a_report(bare):
     assert re.findall(r"<h2>(.*?)</h2>", page) == [
         "In brief",
         "Maps and series",
+        "What to keep in mind",
         "What was excluded, and why",
         "Methods",
         "What to cite",
-        "What to keep in mind",
     ]
     assert "<h1>bare</h1>" in page
     assert "8-connected patches" in page  # columns are defined even without a codebook
@@ -307,3 +343,20 @@ def test_cities_in_another_crs_are_reported_too(run, bare):
     west, south, east, north = read_run(bare).cities.total_bounds
     assert (round(west), round(east), round(south), round(north)) == (103, 105, 34, 35)
     assert HOSTILE not in write_report(bare).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("manifest.json", "[1]"), ("models.json", '{"a": 1}'), ("models.json", '{"a":')],
+)
+def test_json_of_another_shape_is_named(bare, name, text):
+    (bare / name).write_text(text)
+    with pytest.raises(TableError, match=rf"{name} is not .*; delete it, or run the study again"):
+        write_report(bare)
+
+
+def test_years_that_are_no_numbers_are_named(bare):
+    panel = pd.read_parquet(bare / "panel.parquet")
+    panel.assign(year=panel["year"].astype(str) + "y").to_parquet(bare / "panel.parquet")
+    with pytest.raises(TableError, match=r"panel\.parquet, column 'year', holds '2001y'"):
+        write_report(bare)

@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from gistools.cli.main import main
 from gistools.errors import ConfigError, InputError, OutputError
+from gistools.io.atomic import PARTIAL
 from gistools.io.tables import read_table
 from gistools.study.check import check_study
 from gistools.study.config import load_config
@@ -271,6 +272,14 @@ def test_check_and_dry_run_write_nothing(tmp_path: Path) -> None:
         ({"parcels": {"file": str(COUNTRY / "policy.csv")}}, "no column lon or lat"),
         ({"truth": str(COUNTRY / "policy.csv")}, "as JSON"),
         ({"yearbook": {"file": str(COUNTRY / "yearbook.csv"), "code": "year"}}, "both a column"),
+        (
+            {"yearbook": {"file": str(COUNTRY / "yearbook.csv"), "codebook": str(COUNTRY / "policy.csv")}},
+            "the description of yearbook has no column 'column'",
+        ),
+        ({"form": {"base_year": 2001, "cbd_table": "none.csv"}}, "there is no file"),
+        ({"form": {"base_year": 2001, "cbd_table": str(COUNTRY / "policy.csv")}}, "no column 'cbd_lon'"),
+        ({"report": {"cities": ["999999"]}}, "there is no city 999999 in the boundaries"),
+        ({"weights": [{"name": "contiguity", "kind": "knn", "k": 12}]}, "k is 12, but must be less than"),
     ],
 )
 def test_every_input_is_judged_before_work(tmp_path: Path, changes: dict[str, object], message: str) -> None:
@@ -281,6 +290,39 @@ def test_every_input_is_judged_before_work(tmp_path: Path, changes: dict[str, ob
         assert message in result.stderr
         assert "Traceback" not in result.stderr
     assert not (tmp_path / "run").exists()
+
+
+def test_a_truth_that_is_none_is_refused_before_work(tmp_path: Path) -> None:
+    for text in ("[1]", '{"a": 1}'):
+        (tmp_path / "t.json").write_text(text)
+        with pytest.raises(ConfigError, match=r"t\.json is not the truth\.json of a synthetic country"):
+            run_study(load_config(study(tmp_path / "s", truth=str(tmp_path / "t.json"))), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_leftovers_of_a_run_killed_at_once_do_not_bar_the_folder(tmp_path: Path) -> None:
+    """Nothing stands in the folder yet but what was half written: it is nobody's and is cleared away."""
+    config = load_config(light(tmp_path / "s"))
+    out = tmp_path / "run"
+    out.mkdir()
+    for name in (f".write{PARTIAL}test", f"study{PARTIAL}12345678.yaml"):
+        (out / name).write_bytes(b"x")
+    assert run_study(config, out=out).failures == []
+    assert not list(out.rglob(f"*{PARTIAL}*"))
+
+
+def test_overwriting_keeps_the_mark_of_a_run_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = load_config(light(tmp_path / "s"))
+    out = tmp_path / "run"
+    (out / "years").mkdir(parents=True)
+    for name in ("study.yaml", "panel.csv", "years/2001.parquet"):
+        (out / name).write_bytes(b"x")
+    with monkeypatch.context() as patch:
+        patch.setattr("gistools.study.run.require_writable", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            run_study(config, out=out, overwrite=True)
+    assert [path.name for path in out.iterdir()] == ["study.yaml"]
+    assert run_study(config, out=out, overwrite=True).failures == []
 
 
 def test_a_run_refuses_before_it_writes(tmp_path: Path) -> None:

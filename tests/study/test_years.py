@@ -14,11 +14,12 @@ import rasterio
 from raster_factory import cell_box, cities, lonlat_grid, write_raster
 
 from gistools.city.form import FormOptions
+from gistools.errors import OutputError
 from gistools.io.vectors import read_boundaries
 from gistools.study import years as years_module
 from gistools.study.form import measure_form, open_form_grids, write_form
 from gistools.study.inputs import GridFiles
-from gistools.study.years import boundaries_hash
+from gistools.study.years import YearFiles, boundaries_hash
 
 GRID = lonlat_grid((40, 40))
 BOUNDARIES = cities([cell_box(GRID, 0, 40, 0, 20), cell_box(GRID, 0, 40, 20, 40)])
@@ -271,3 +272,21 @@ def test_a_kill_at_any_moment_leaves_whole_files_and_a_second_run_ends_with_the_
         assert (country / "killed" / f"{year}.parquet").read_bytes() == (
             country / "whole" / f"{year}.parquet"
         ).read_bytes()
+
+
+@pytest.mark.parametrize("at", [1, 2])
+def test_a_full_disk_is_no_fault_of_a_year(country, monkeypatch, at):
+    """It ends the work: what was kept stays, and no year is called bad."""
+    save, saved = YearFiles.save, []
+
+    def fill(self, form, given):
+        saved.append(form.year)
+        if len(saved) == at:
+            raise OutputError("the disk is full")
+        save(self, form, given)
+
+    monkeypatch.setattr(YearFiles, "save", fill)
+    with pytest.raises(OutputError, match=r"^the disk is full$"):
+        run(country)
+    assert len(saved) == at
+    assert len(list((country / "kept").glob("*.parquet"))) == at - 1
