@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 CbdYear = Literal["base", "each"]
 CBD_YEAR: tuple[CbdYear, ...] = ("base", "each")
 
+# Raised whenever a measure of the same grids changes: years kept under older rules are measured anew.
+RULES_VERSION = 1
 # Shares and gradients of a city with fewer urban cells than this rest on too little; its rows say so.
 FEW_URBAN_CELLS = 10
 
@@ -159,8 +161,8 @@ class YearStore(Protocol):
     def load(self, year: int, given: Mapping[str, Any]) -> YearForm | None:
         """Return a year that was measured from the same inputs with the same options, or None."""
 
-    def save(self, form: YearForm, given: Mapping[str, Any]) -> None:
-        """Keep a year."""
+    def save(self, form: YearForm) -> None:
+        """Keep a year that was asked for before."""
 
 
 def measure_year(
@@ -468,7 +470,7 @@ def city_form(
                     progress=None if progress is None else partial(progress, year),
                 )
                 if store:
-                    store.save(form, given)
+                    store.save(form)
         except OutputError:  # a full disk is no fault of the year
             raise
         except GistoolsError as error:

@@ -48,8 +48,11 @@ def distance(
 
     require_output(out)
     named = {header: name for header, name in ((lon, "lon"), (lat, "lat")) if header}
+    records = read_parcels(table, encoding=encoding, columns=named)
+    if boundaries and "city_code" in records:
+        click.echo(f"Note: {table.name} names the city of each parcel; {boundaries.name} is not used", err=True)
     result = measure_distance(
-        read_parcels(table, encoding=encoding, columns=named),
+        records,
         read_table(cbds),
         read_boundaries(boundaries, code=code) if boundaries else None,
     )

@@ -514,6 +514,42 @@ def read_grid(
     return cast("xr.DataArray", array)
 
 
+def raster_files(path: str | Path) -> list[Path]:
+    """Return every file that a raster is read from: itself, its side files, and the sources of a mosaic.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    list of Path
+        The raster itself first; then those that hold its values (a VRT's sources, theirs in turn), its
+        georeference (``.tfw``) or what GDAL keeps beside it (``.aux.xml``).
+
+    Raises
+    ------
+    GridError
+        If it cannot be opened.
+    """
+    found: dict[Path, None] = {}
+    waiting = [Path(path)]
+    while waiting:
+        one = waiting.pop(0)
+        if one in found or not one.exists():
+            continue
+        found[one] = None
+        if one == Path(path) or one.suffix.lower() == ".vrt":
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+                    with rasterio.open(one) as file:
+                        waiting += map(Path, file.files)
+            except (rasterio.errors.RasterioError, OSError) as error:
+                raise GridError(f"{one} cannot be opened as a raster; fetch it again") from error
+    return list(found)
+
+
 def file_hash(path: str | Path) -> str:
     """Return the SHA-256 of a file, or of the files of a folder (an ESRI grid), as the resume keys hold it."""
     path = Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import re
 import warnings
@@ -20,6 +21,24 @@ from gistools.io.atomic import atomic_path
 from gistools.io.tables import as_text, require_file
 
 DRIVERS = {".gpkg": "GPKG", ".geojson": "GeoJSON", ".json": "GeoJSON", ".fgb": "FlatGeobuf"}
+
+
+def vector_files(path: str | Path) -> list[Path]:
+    """Return every file that a vector file is read from: itself, and the parts of a Shapefile.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    list of Path
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".shp":
+        return [path]
+    parts = {p.suffix.lower(): p for p in path.parent.glob(f"{glob.escape(path.stem)}.*")}
+    return [path, *(parts[kind] for kind in (".dbf", ".shx", ".prj", ".cpg") if kind in parts)]
 
 
 def read_vector(path: str | Path, *, encoding: str | None = None) -> gpd.GeoDataFrame:

@@ -16,6 +16,7 @@ from gistools.parcels.records import as_numbers
 
 if TYPE_CHECKING:
     import geopandas as gpd
+    from numpy.typing import NDArray
 
 LOCATED = "located"
 NO_COORDINATES = "no coordinates"
@@ -23,8 +24,7 @@ IMPOSSIBLE = "impossible coordinates"
 OUTSIDE = "outside every city"
 NO_CBD = "its city has no CBD"
 UNKNOWN_CITY = "its city is not among the CBDs"
-
-STATUSES = (LOCATED, NO_COORDINATES, IMPOSSIBLE, OUTSIDE, UNKNOWN_CITY, NO_CBD)
+NO_YEAR = "its year is not among the CBDs"
 
 
 def locate_parcels(parcels: pd.DataFrame, boundaries: gpd.GeoDataFrame) -> pd.DataFrame:
@@ -56,20 +56,7 @@ def locate_parcels(parcels: pd.DataFrame, boundaries: gpd.GeoDataFrame) -> pd.Da
     [['420100', 'located'], [nan, 'no coordinates'], [nan, 'outside every city']]
     """
     require_columns(parcels, ["lon", "lat"], "the parcel table")
-    lon, lat = as_numbers(parcels["lon"]), as_numbers(parcels["lat"])
-    known = np.isfinite(lon) & np.isfinite(lat)
-    possible = known & (np.abs(lon) <= 180) & (np.abs(lat) <= 90) & ~((lon == 0) & (lat == 0))
-    if possible.sum() < known.sum() / 2:
-        swapped = (np.abs(lat[known]) <= 180).all() and (np.abs(lon[known]) <= 90).all()
-        raise TableError(
-            f"lon and lat of the parcel table run to {np.nanmax(np.abs(lon)):.0f} and "
-            f"{np.nanmax(np.abs(lat)):.0f}: "
-            + (
-                "they look like latitudes and longitudes, so the two columns are swapped; exchange them"
-                if swapped
-                else "they are not degrees of longitude and latitude (WGS 84); convert them first"
-            )
-        )
+    lon, lat, known, possible = _coordinates(parcels)
     points = shapely.points(lon[possible], lat[possible])
     if not same_crs(boundaries.crs, WGS84):
         move = Transformer.from_crs(WGS84, boundaries.crs, always_xy=True)
@@ -88,6 +75,25 @@ def locate_parcels(parcels: pd.DataFrame, boundaries: gpd.GeoDataFrame) -> pd.Da
         city_code=pd.Series(np.where(city >= 0, codes[city], None), index=parcels.index).astype("str"),
         status=status,
     )
+
+
+def _coordinates(parcels: pd.DataFrame) -> tuple[NDArray, NDArray, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Longitudes and latitudes as numbers, where both are given, and where they can be a place."""
+    lon, lat = as_numbers(parcels["lon"]), as_numbers(parcels["lat"])
+    known = np.isfinite(lon) & np.isfinite(lat)
+    beyond = known & ((np.abs(lon) > 180) | (np.abs(lat) > 90))
+    if beyond.sum() > known.sum() / 2:
+        swapped = (np.abs(lat[known]) <= 180).all() and (np.abs(lon[known]) <= 90).all()
+        raise TableError(
+            f"lon and lat of the parcel table run to {np.nanmax(np.abs(lon)):.0f} and "
+            f"{np.nanmax(np.abs(lat)):.0f}: "
+            + (
+                "they look like latitudes and longitudes, so the two columns are swapped; exchange them"
+                if swapped
+                else "they are not degrees of longitude and latitude (WGS 84); convert them first"
+            )
+        )
+    return lon, lat, known, known & ~beyond & ~((lon == 0) & (lat == 0))
 
 
 def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
@@ -130,7 +136,11 @@ def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
             "these are not degrees of longitude and latitude (WGS 84); convert them first"
         )
     keys = ["city_code"]
+    cities = set(cbds["city_code"].astype("str"))
     places = cbds[["city_code", "cbd_lon", "cbd_lat"]].drop_duplicates()
+    # a city that is dark in some years has the CBD of the others
+    placed = places.dropna()
+    places = pd.concat([placed, places[~places["city_code"].isin(placed["city_code"])]])
     if places["city_code"].duplicated().any():
         moving = places.loc[places["city_code"].duplicated(), "city_code"].unique()
         if "year" not in cbds.columns or "year" not in parcels.columns:
@@ -150,17 +160,26 @@ def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
     left["city_code"] = left["city_code"].astype("str")
     places = places.assign(city_code=places["city_code"].astype("str"))
     found = left.merge(places, on=keys, how="left", indicator=True)
-    lon, lat = as_numbers(parcels["lon"]), as_numbers(parcels["lat"])
-    distance = geodesic_km(lon, lat, found["cbd_lon"].to_numpy(np.float64), found["cbd_lat"].to_numpy(np.float64))
-    unknown = (found["_merge"] == "left_only").to_numpy()
-    # PROJ gives no NaN for infinite coordinates
-    distance = np.where(np.isfinite(lon) & np.isfinite(lat), distance, np.nan)
+    lon, lat, known, possible = _coordinates(parcels)
+    distance = geodesic_km(
+        np.where(possible, lon, np.nan),
+        np.where(possible, lat, np.nan),
+        found["cbd_lon"].to_numpy(np.float64),
+        found["cbd_lat"].to_numpy(np.float64),
+    )
+    absent = (found["_merge"] == "left_only").to_numpy()
+    named = left["city_code"].isin(cities).to_numpy()
     before = parcels["status"] if "status" in parcels else pd.Series(LOCATED, index=parcels.index)
     ok = (before == LOCATED).to_numpy()
-    missing_cbd = found["cbd_lon"].isna().to_numpy()
     status = np.select(
-        [ok & unknown, ok & missing_cbd, ok & np.isnan(distance)],
-        [UNKNOWN_CITY, NO_CBD, NO_COORDINATES],
+        [
+            ok & ~known,
+            ok & ~possible,
+            ok & absent & ~named,
+            ok & absent,
+            ok & found["cbd_lon"].isna().to_numpy(),
+        ],
+        [NO_COORDINATES, IMPOSSIBLE, UNKNOWN_CITY, NO_YEAR, NO_CBD],
         before.to_numpy(object),
     )
     return parcels.assign(distance_km=np.where(ok, distance, np.nan), status=status)
@@ -203,7 +222,7 @@ def funnel(parcels: pd.DataFrame) -> pd.DataFrame:
     steps = (
         ("with coordinates", (NO_COORDINATES, IMPOSSIBLE)),
         ("inside a city", (OUTSIDE,)),
-        ("distance to the CBD", (UNKNOWN_CITY, NO_CBD)),
+        ("distance to the CBD", (UNKNOWN_CITY, NO_YEAR, NO_CBD)),
     )
     for step, reasons in steps:
         removed = {reason: int(counts.get(reason, 0)) for reason in reasons}

@@ -15,7 +15,7 @@ from gistools.city.centre import known_cbds
 from gistools.city.form import COLUMNS, FormOptions
 from gistools.errors import GistoolsError, InputError
 from gistools.io.tables import read_table
-from gistools.io.vectors import read_boundaries
+from gistools.io.vectors import read_boundaries, vector_files
 from gistools.raster.zones import label_zones
 from gistools.study.config import StudyConfig
 from gistools.study.form import open_form_grids
@@ -50,6 +50,20 @@ class Inputs:
         also = f"; {', '.join(tables)}" if tables else ""
         years = self.grids.years
         return f"{len(self.boundaries)} cities, {len(years)} years of grids ({listed(years, 30)}){also}"
+
+    def files(self, config: StudyConfig) -> list[tuple[str, Path]]:
+        """Every file that is read, with its role; the parts of a Shapefile and of a raster each."""
+        found = [("boundaries", path) for path in vector_files(config.boundaries.file)]
+        found += [
+            (f"{part} {year}", path) for year, files in sorted(self.grids.files.items()) for part, path in files
+        ]
+        named = [
+            ("cbd_table", config.form.cbd_table),
+            *((part, table.file) for part in ("parcels", "yearbook", "policy") if (table := getattr(config, part))),
+            ("codebook", config.yearbook.codebook if config.yearbook else None),
+            ("truth", config.truth),
+        ]
+        return found + [(role, Path(path)) for role, path in named if path is not None]
 
     def to_dict(self) -> dict[str, Any]:
         """What ``gistools check`` found, for ``--json``."""

@@ -20,6 +20,7 @@ from gistools.io.rasters import (
     open_tiles,
     probe,
     raster_facts,
+    raster_files,
     read_grid,
     year_files,
 )
@@ -170,7 +171,7 @@ def _open_years(
             grids.problems.append(Problem(part, str(error), year))
             continue
         target[year], products[year] = source, product
-        grids.files[year] += [(part, path) for path in paths]
+        grids.files[year] += [(part, file) for path in paths for file in raster_files(path)]
         if note:
             grids.notes.append(f"{year}: {note}")
 

@@ -9,6 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pyproj
+import rasterio
+
 from gistools.io.rasters import file_hash
 from gistools.version import __version__
 
@@ -24,7 +27,8 @@ def now() -> str:
 def versions() -> dict[str, str]:
     """Versions of Python, of the packages numbers may depend on, and of this one."""
     found = {"python": platform.python_version(), "gistools": __version__}
-    return found | {name: importlib.metadata.version(name) for name in _PACKAGES}
+    found |= {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return found | {"GDAL": rasterio.__gdal_version__, "PROJ": pyproj.proj_version_str}
 
 
 def input_entry(role: str, path: Path, sha256: str | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -51,6 +51,16 @@ if TYPE_CHECKING:
     from libpysal.graph import Graph
 
 MANIFEST = "manifest.json"
+STUDY = "study.yaml"
+# The first line of a run's own study.yaml: by it a folder is known as a run.
+_MARK = "# The study of this run as it was read, defaults included; written by gistools run.\n"
+# All that a run writes: nothing else in its folder is ever deleted.
+OUTPUTS = (
+    *("cities.parquet", "clips", "codebook.csv", "joins.csv", "map.html", "maps", "models.json", "moran.csv"),
+    *("national.csv", "panel.csv", "panel.dta", "panel.parquet", "panel.xlsx", "parcels.parquet"),
+    *("parcels_funnel.csv", "report.html", "sensitivity.csv", "truth.csv", "weights", "weights.csv", "years"),
+    *(MANIFEST, STUDY),
+)
 
 
 @dataclass
@@ -148,36 +158,51 @@ def run_study(
     if refused:
         more = f" (and {len(refused) - 1} more problems; see gistools check)" if len(refused) > 1 else ""
         raise ConfigError(f"{refused[0]}{more}")
-    _prepare_folder(folder, resume, overwrite)
-    write_text(folder / "study.yaml", config.to_yaml())
+    _prepare_folder(folder, inputs.files(config), resume=resume, overwrite=overwrite)
+    write_text(folder / STUDY, _MARK + config.to_yaml())
     steps = _Steps(config, inputs, folder, progress)
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings():
         warnings.simplefilter("always")
-        result = _run(steps, execution, started)
-    heard = dict.fromkeys(str(w.message) for w in caught if issubclass(w.category, UserWarning))
-    for text in heard:
-        progress.say(f"Warning: {text}")
-    return result
+        warnings.showwarning = steps.hear
+        return _run(steps, execution, started)
 
 
-def _prepare_folder(folder: Path, resume: bool, overwrite: bool) -> None:
-    """Make the folder of a run, or take up the one that is there, as asked."""
+def _prepare_folder(folder: Path, inputs: Iterable[tuple[str, Path]], *, resume: bool, overwrite: bool) -> None:
+    """Make the folder of a run, or take up the one that is there, as asked; never touch what is not of a run."""
+    if resume and overwrite:
+        raise InputError("--resume goes on with a run and --overwrite deletes it; ask for one of them")
+    home = folder.resolve()
+    within = [path for _, path in inputs if path.resolve().is_relative_to(home)]
+    if within:
+        raise InputError(
+            f"{within[0]}, an input of the study, lies in the run's folder {folder}; choose another --out"
+        )
     # leftovers of a process killed before it wrote anything are nobody's
     held = [path for path in folder.iterdir() if PARTIAL not in path.name] if folder.is_dir() else []
-    ours = (folder / "study.yaml").is_file()
-    if held and not ours:
+    if held and not _is_run(folder):
         raise OutputError(f"{folder} holds files that are no run of gistools; choose another folder with --out")
     if held and not resume and not overwrite:
         raise InputError(f"{folder} holds a run already; go on with it by --resume, or start anew by --overwrite")
     if overwrite:
-        for path in held:  # study.yaml stays until it is written anew: killed meanwhile, the folder is still ours
+        for path in held:
+            if path.name not in OUTPUTS or path.name == STUDY:
+                continue  # study.yaml stays until it is written anew: killed meanwhile, the folder is still ours
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path.name != "study.yaml":
+            else:
                 path.unlink()
     require_writable(folder)
     for leftover in folder.rglob(f"*{PARTIAL}*"):  # of a run that was killed
         leftover.unlink(missing_ok=True)
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether the folder holds a run, and not just a study of the same file name."""
+    try:
+        with (folder / STUDY).open(encoding="utf-8") as file:
+            return file.readline() == _MARK
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 class _Steps:
@@ -203,6 +228,11 @@ class _Steps:
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+    def hear(self, message: Warning | str, category: type[Warning], *_args: Any, **_kwargs: Any) -> None:
+        """Take a warning of ours among the notes; those of other kinds are what libraries tell programmers."""
+        if issubclass(category, UserWarning):
+            self.note(" ".join(str(message).split()))
 
 
 def _run(steps: _Steps, execution: Execution | None, started: str) -> RunResult:
@@ -451,14 +481,7 @@ def _sensitivity_step(steps: _Steps, form: FormResult, execution: Execution | No
 
 def _write_manifest(steps: _Steps, form: FormResult, started: str) -> None:
     config, grids = steps.config, form.grids
-    inputs = [input_entry("boundaries", Path(config.boundaries.file))]
-    hashes = form.hashes
-    for year in sorted(grids.files):
-        inputs += [input_entry(f"{part} {year}", path, hashes.get(path)) for part, path in grids.files[year]]
-    for part in ("parcels", "yearbook", "policy"):
-        table = getattr(config, part)
-        if table is not None:
-            inputs.append(input_entry(part, Path(table.file)))
+    inputs = [input_entry(role, path, form.hashes.get(path)) for role, path in steps.inputs.files(config)]
     failed = {problem.year: problem.message for problem in steps.failures if problem.year is not None}
     years = {
         str(year): {
@@ -479,6 +502,7 @@ def _write_manifest(steps: _Steps, form: FormResult, started: str) -> None:
             "started": started,
             "finished": now(),
             "seed": config.seed,
+            "options": config.model_dump(mode="json", exclude_none=True),
             "inputs": inputs,
             "products": products,
             "citations": list(dict.fromkeys(p.citation for p in known if p.citation)),

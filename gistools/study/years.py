@@ -13,8 +13,8 @@ import geopandas as gpd
 import pandas as pd
 import shapely
 
-from gistools.city.form import FormOptions, YearForm
-from gistools.errors import TableError
+from gistools.city.form import RULES_VERSION, FormOptions, YearForm
+from gistools.errors import GridError, TableError
 from gistools.grid import Product
 from gistools.io.atomic import plain
 from gistools.io.rasters import file_hash
@@ -29,6 +29,12 @@ def boundaries_hash(boundaries: gpd.GeoDataFrame) -> str:
     for code, shape in zip(boundaries["city_code"], shapely.to_wkb(boundaries.geometry.array), strict=True):
         digest.update(str(code).encode() + b"\0" + shape)
     return digest.hexdigest()
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """What changes when a file is written anew."""
+    facts = path.stat()
+    return facts.st_mtime_ns, facts.st_size
 
 
 class YearFiles:
@@ -71,6 +77,7 @@ class YearFiles:
         measured_by = {key: value for key, value in asdict(options).items() if key != "base_year"}
         self.common = {
             "gistools": __version__,
+            "rules": RULES_VERSION,
             "boundaries": boundaries_hash(boundaries),
             "options": measured_by,
             "saturated": saturated,
@@ -78,6 +85,8 @@ class YearFiles:
         }
         self.hashes: dict[Path, str] = {}
         self.taken_over: list[int] = []
+        self._stamps: dict[Path, tuple[int, int]] = {}
+        self._keys: dict[int, str] = {}
 
     def path(self, year: int) -> Path:
         """Where a year stands."""
@@ -86,6 +95,7 @@ class YearFiles:
     def hash_of(self, path: Path) -> str:
         """The SHA-256 of an input, computed once a run."""
         if path not in self.hashes:
+            self._stamps[path] = _stamp(path)
             self.hashes[path] = file_hash(path)
         return self.hashes[path]
 
@@ -101,6 +111,8 @@ class YearFiles:
     def load(self, year: int, given: Mapping[str, Any]) -> YearForm | None:
         """Return a finished year measured from the same things, or None."""
         path = self.path(year)
+        # taken before the year is measured: a file that changes meanwhile must not pass for the one that was read
+        key = self._keys[year] = self._key(year, given)
         if not self.reuse or not path.is_file():
             return None
         try:
@@ -108,7 +120,7 @@ class YearFiles:
         except TableError:  # damaged: it is measured and written anew
             return None
         kept = table.attrs.get("year_form", {})
-        if kept.get("key") != self._key(year, given):
+        if kept.get("key") != key:
             return None
         cbds = pd.DataFrame(kept["cbds"])
         # where no city has a CBD the columns hold nothing that tells their type
@@ -122,13 +134,22 @@ class YearFiles:
         self.taken_over.append(year)
         return YearForm(year, table, cbds, threshold, counts)
 
-    def save(self, form: YearForm, given: Mapping[str, Any]) -> None:
-        """Write a year, whole or not at all."""
+    def save(self, form: YearForm) -> None:
+        """Write a year, whole or not at all.
+
+        Raises
+        ------
+        GridError
+            If one of its rasters changed since the year was begun.
+        """
+        changed = [path for _, path in self.files.get(form.year, ()) if self._stamps.get(path) != _stamp(path)]
+        if changed:
+            raise GridError(f"{changed[0]} changed while it was read; run again when it is whole")
         table = form.table.copy()
         table.attrs = {
             "year_form": plain(
                 {
-                    "key": self._key(form.year, given),
+                    "key": self._keys[form.year],
                     "threshold": form.threshold,
                     "counts": form.counts,
                     "cbds": form.cbds.reset_index(drop=True).to_dict("list"),

@@ -15,8 +15,8 @@ from gistools.parcels.distance import (
     LOCATED,
     NO_CBD,
     NO_COORDINATES,
+    NO_YEAR,
     OUTSIDE,
-    UNKNOWN_CITY,
     distance_to_cbd,
     funnel,
     locate_parcels,
@@ -72,11 +72,17 @@ def test_a_cbd_that_moves_is_matched_by_year() -> None:
     measured = distance_to_cbd(parcels, cbds)
     assert measured["distance_km"].iloc[0] == 0
     assert measured["distance_km"].iloc[1] == pytest.approx(9.65, abs=0.01)
-    assert measured["status"].iloc[2] == UNKNOWN_CITY
+    assert measured["status"].iloc[2] == NO_YEAR
+    assert funnel(measured)["reason"].iloc[-1] == "its year is not among the CBDs: 1"
     with pytest.raises(TableError, match="more than one place"):
         distance_to_cbd(parcels.drop(columns="year"), cbds)
     # the same place in every year is one place
     still = cbds.assign(cbd_lon=114.0)
+    # a city that is dark in one year has one place all the same
+    dark = pd.concat(
+        [still, pd.DataFrame({"city_code": ["1"], "year": [2011], "cbd_lon": np.nan, "cbd_lat": np.nan})]
+    )
+    assert distance_to_cbd(parcels.drop(columns="year"), dark)["distance_km"].tolist() == [0, 0, 0]
     assert distance_to_cbd(parcels.drop(columns="year"), still)["distance_km"].tolist() == [0, 0, 0]
 
 
@@ -148,3 +154,16 @@ def test_years_as_text_find_their_cbd() -> None:
     measured = distance_to_cbd(PARCELS.assign(year="2009"), MOVING.assign(year=MOVING["year"].astype(float)))
     assert measured["status"].tolist() == [LOCATED]
     assert measured["year"].tolist() == ["2009"]
+
+
+def test_coordinates_are_judged_although_the_table_names_the_city() -> None:
+    parcels = pd.DataFrame(
+        {"city_code": ["1"] * 6, "lon": [114.1, 0, 500, 114.1, "", 114.2], "lat": [30.0, 0, 30, 95, 30, 30.0]}
+    )
+    cbds = pd.DataFrame({"city_code": ["1"], "cbd_lon": [114.0], "cbd_lat": [30.0]})
+    measured = distance_to_cbd(parcels, cbds)
+    bad = [IMPOSSIBLE, IMPOSSIBLE, IMPOSSIBLE, NO_COORDINATES]
+    assert measured["status"].tolist() == [LOCATED, *bad, LOCATED]
+    assert np.isnan(measured["distance_km"]).tolist() == [False, True, True, True, True, False]
+    with pytest.raises(TableError, match="swapped"):
+        distance_to_cbd(parcels.iloc[[0, 5]].rename(columns={"lon": "lat", "lat": "lon"}), cbds)

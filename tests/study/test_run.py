@@ -19,6 +19,7 @@ from gistools.cli.main import main
 from gistools.errors import ConfigError, InputError, OutputError
 from gistools.io.atomic import PARTIAL
 from gistools.io.tables import read_table
+from gistools.study import run as run_module
 from gistools.study.check import check_study
 from gistools.study.config import load_config
 from gistools.study.run import RunResult, run_study
@@ -124,6 +125,9 @@ def test_manifest_names_inputs_with_their_hashes(finished: RunResult) -> None:
     for entry in manifest["outputs"]:
         assert entry["sha256"] == digest(finished.out / entry["path"])
     assert manifest["seed"] == 7
+    assert {"yearbook", "policy", "parcels", "truth"} <= by_role.keys()
+    assert manifest["options"]["form"]["min_density"] == 1000
+    assert {"GDAL", "PROJ", "numpy"} <= manifest["versions"].keys()
 
 
 def test_resolved_study_runs_again(finished: RunResult, tmp_path: Path) -> None:
@@ -249,6 +253,40 @@ def test_folders_are_not_overwritten_unasked(finished: RunResult, tmp_path: Path
         with pytest.raises(OutputError, match="no run of gistools"):
             run_study(config, out=foreign, **how)
     assert (foreign / "holiday.jpg").read_bytes() == b"x"
+    with pytest.raises(InputError, match="ask for one of them"):
+        run_study(config, out=finished.out, resume=True, overwrite=True)
+
+
+@pytest.mark.parametrize("how", [{"overwrite": True}, {"resume": True}, {}])
+def test_the_folder_of_the_inputs_is_never_a_folder_of_a_run(tmp_path: Path, how: dict[str, bool]) -> None:
+    home = tmp_path / "country"
+    shutil.copytree(ROOT / "sample_rasters" / "country", home)
+    before = {path: digest(path) for path in home.rglob("*") if path.is_file()}
+    config = load_config(home / "study.yaml")
+    for out in (home, tmp_path):
+        with pytest.raises(InputError, match=r"an input of the study, lies in the run's folder .*--out"):
+            run_study(config, out=out, **how)
+    # nor is a folder that holds a study of that name, but no run
+    project = tmp_path / "project"
+    project.mkdir()
+    shutil.copy(home / "study.yaml", project)
+    with pytest.raises(OutputError, match="no run of gistools"):
+        run_study(config, out=project, **how)
+    assert {path: digest(path) for path in home.rglob("*") if path.is_file()} == before
+    assert [path.name for path in project.iterdir()] == ["study.yaml"]
+
+
+def test_a_run_writes_nothing_that_it_would_not_delete(finished: RunResult) -> None:
+    assert {path.name for path in finished.out.iterdir()} <= set(run_module.OUTPUTS)
+
+
+def test_warnings_are_notes_of_the_run_whether_or_not_it_is_quiet(tmp_path: Path) -> None:
+    weights = [{"name": "near", "kind": "inverse-distance", "cutoff_km": 40, "islands": "nearest"}]
+    path = study(tmp_path, weights=weights, moran={"columns": ["sprawl_index"]}, models=None, truth=None)
+    result = run_study(load_config(path), out=tmp_path / "run")
+    said = [note for note in result.notes if "without a neighbour" in note]
+    assert len(said) == 1
+    assert said[0] in json.loads((result.out / "manifest.json").read_text(encoding="utf-8"))["notes"]
 
 
 def test_check_and_dry_run_write_nothing(tmp_path: Path) -> None:
@@ -315,13 +353,14 @@ def test_overwriting_keeps_the_mark_of_a_run_until_the_end(tmp_path: Path, monke
     config = load_config(light(tmp_path / "s"))
     out = tmp_path / "run"
     (out / "years").mkdir(parents=True)
-    for name in ("study.yaml", "panel.csv", "years/2001.parquet"):
+    for name in ("panel.csv", "years/2001.parquet", "notes.txt"):
         (out / name).write_bytes(b"x")
+    run_module.write_text(out / "study.yaml", run_module._MARK + config.to_yaml())
     with monkeypatch.context() as patch:
         patch.setattr("gistools.study.run.require_writable", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             run_study(config, out=out, overwrite=True)
-    assert [path.name for path in out.iterdir()] == ["study.yaml"]
+    assert sorted(path.name for path in out.iterdir()) == ["notes.txt", "study.yaml"]
     assert run_study(config, out=out, overwrite=True).failures == []
 
 

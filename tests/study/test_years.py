@@ -13,6 +13,7 @@ import pytest
 import rasterio
 from raster_factory import cell_box, cities, lonlat_grid, write_raster
 
+from gistools.city import form as form_module
 from gistools.city.form import FormOptions
 from gistools.errors import OutputError
 from gistools.io.vectors import read_boundaries
@@ -279,14 +280,74 @@ def test_a_full_disk_is_no_fault_of_a_year(country, monkeypatch, at):
     """It ends the work: what was kept stays, and no year is called bad."""
     save, saved = YearFiles.save, []
 
-    def fill(self, form, given):
+    def fill(self, form):
         saved.append(form.year)
         if len(saved) == at:
             raise OutputError("the disk is full")
-        save(self, form, given)
+        save(self, form)
 
     monkeypatch.setattr(YearFiles, "save", fill)
     with pytest.raises(OutputError, match=r"^the disk is full$"):
         run(country)
     assert len(saved) == at
     assert len(list((country / "kept").glob("*.parquet"))) == at - 1
+
+
+def test_side_files_and_the_sources_of_a_mosaic_are_inputs_too(country):
+    """The mosaic and the raster stay as they are, byte for byte; what they are read from changes."""
+    source = country / "pop2012.tif"
+    inner = source.rename(country / "inner2012.tif")
+    with rasterio.open(inner) as file:
+        assert file.crs.to_epsg() == 4326
+        sides, origin, size = file.shape, file.transform, file.transform.a
+    source.with_suffix(".vrt").write_text(
+        f"""<VRTDataset rasterXSize="{sides[1]}" rasterYSize="{sides[0]}"><SRS>EPSG:4326</SRS>
+        <GeoTransform>{origin.c!r}, {size!r}, 0, {origin.f!r}, 0, {origin.e!r}</GeoTransform>
+        <VRTRasterBand dataType="Int32" band="1"><NoDataValue>-9999</NoDataValue><SimpleSource>
+        <SourceFilename relativeToVRT="1">inner2012.tif</SourceFilename><SourceBand>1</SourceBand>
+        </SimpleSource></VRTRasterBand></VRTDataset>"""
+    )
+    options = FormOptions()
+
+    def measured(year, pattern):
+        grids = open_form_grids(
+            GridFiles(str(country / "F18{year}.tif")), GridFiles(str(country / pattern)), (year,), options
+        )
+        return measure_form(BOUNDARIES, grids, (year,), options, years_folder=country / "kept")
+
+    first = measured(2012, "pop{year}.vrt")
+    assert measured(2012, "pop{year}.vrt").taken_over == [2012]
+    with rasterio.open(inner, "r+") as file:
+        file.write(3 * file.read(1), 1)
+    again = measured(2012, "pop{year}.vrt")
+    assert again.taken_over == []
+    assert again.panel["population"].tolist() == pytest.approx((3 * first.panel["population"]).tolist(), rel=1e-12)
+
+    whole = measured(2013, "pop{year}.tif")
+    (country / "pop2013.tif.aux.xml").write_text(
+        '<PAMDataset><PAMRasterBand band="1"><NoDataValue>0</NoDataValue></PAMRasterBand></PAMDataset>'
+    )
+    changed = measured(2013, "pop{year}.tif")
+    assert whole.taken_over == changed.taken_over == []
+
+
+def test_a_raster_that_changes_while_it_is_read_sets_its_year_aside(country, monkeypatch):
+    measure = form_module.measure_year
+
+    def meddling(year, *arguments, **options):
+        form = measure(year, *arguments, **options)
+        if year == 2012:
+            write_raster(country / "pop2012.tif", np.full((40, 40), 5, "int32"), nodata=-9999)
+        return form
+
+    monkeypatch.setattr(form_module, "measure_year", meddling)
+    result = run(country)
+    assert sorted(result.panel["year"].unique()) == [2011, 2013]
+    assert str(result.failures[0]).endswith("pop2012.tif changed while it was read; run again when it is whole")
+    assert not (country / "kept" / "2012.parquet").exists()
+
+
+def test_years_of_older_rules_are_measured_anew(country, monkeypatch):
+    run(country, years=(2012,))
+    monkeypatch.setattr(years_module, "RULES_VERSION", 0)
+    assert run(country, years=(2012,)).taken_over == []
