@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 # One small block cache serves slab reads as well as a large one, and bounds memory.
 os.environ.setdefault("GDAL_CACHEMAX", "64")
@@ -196,30 +196,40 @@ def _as_dtype(value: float, dtype: np.dtype) -> Any:
         return np.asarray(value).astype(dtype) if dtype.kind == "f" else value
 
 
+class _Handle(NamedTuple):
+    """An open raster, the files it is read from, and what they were like when it was opened."""
+
+    dataset: rasterio.DatasetReader
+    files: list[Path]
+    stamps: list[tuple[int, int]]
+
+
+def _stamps(files: Iterable[Path]) -> list[tuple[int, int]]:
+    return [(facts.st_mtime_ns, facts.st_ino) for facts in map(os.stat, files)]
+
+
 def _handle(path: Path) -> rasterio.DatasetReader:
-    """Return this thread's handle of a file, opening it when it is new or was replaced."""
-    handles: OrderedDict[Path, tuple[tuple[int, int], rasterio.DatasetReader]] | None
-    handles = getattr(_HANDLES, "open", None)
+    """Return this thread's handle of a file, opening it when it is new or was replaced, or a source of it was."""
+    handles: OrderedDict[Path, _Handle] | None = getattr(_HANDLES, "open", None)
     if handles is None:
         handles = _HANDLES.open = OrderedDict()
-    facts = path.stat()
-    stamp = facts.st_mtime_ns, facts.st_ino
     known = handles.get(path)
-    if known is not None and known[0] != stamp:  # another file stands there now
+    if known is not None and known.stamps != _stamps(known.files):  # another file stands there now
         _close(path)
         known = None
     if known is None:
-        known = handles[path] = stamp, rasterio.open(path)
+        files = raster_files(path)
+        known = handles[path] = _Handle(rasterio.open(path), files, _stamps(files))
         while len(handles) > _MOST_HANDLES:
-            handles.popitem(last=False)[1][1].close()
+            handles.popitem(last=False)[1].dataset.close()
     handles.move_to_end(path)
-    return known[1]
+    return known.dataset
 
 
 def _close(path: Path) -> None:
     handles = getattr(_HANDLES, "open", None)
     if handles and path in handles:
-        handles.pop(path)[1].close()
+        handles.pop(path).dataset.close()
 
 
 def close_rasters() -> None:

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import shapely
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pyproj import Geod
 
@@ -58,6 +58,7 @@ def test_boundaries_may_lie_in_another_crs() -> None:
 
 @given(lon=st.floats(-179, 179), lat=st.floats(-80, 80), east=st.floats(-1, 1), north=st.floats(-1, 1))
 def test_distance_is_the_geodesic_of_proj(lon: float, lat: float, east: float, north: float) -> None:
+    assume(lon + east or lat + north)  # 0, 0 is what a failed geocoder writes, and no place
     parcels = pd.DataFrame({"city_code": ["1"], "lon": [lon + east], "lat": [lat + north]})
     cbds = pd.DataFrame({"city_code": ["1"], "cbd_lon": [lon], "cbd_lat": [lat]})
     expected = Geod(ellps="WGS84").inv(lon, lat, lon + east, lat + north)[2] / 1000
@@ -79,9 +80,7 @@ def test_a_cbd_that_moves_is_matched_by_year() -> None:
     # the same place in every year is one place
     still = cbds.assign(cbd_lon=114.0)
     # a city that is dark in one year has one place all the same
-    dark = pd.concat(
-        [still, pd.DataFrame({"city_code": ["1"], "year": [2011], "cbd_lon": np.nan, "cbd_lat": np.nan})]
-    )
+    dark = pd.concat([still, pd.DataFrame({"city_code": ["1"], "year": [2011]})])
     assert distance_to_cbd(parcels.drop(columns="year"), dark)["distance_km"].tolist() == [0, 0, 0]
     assert distance_to_cbd(parcels.drop(columns="year"), still)["distance_km"].tolist() == [0, 0, 0]
 
