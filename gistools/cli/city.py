@@ -152,6 +152,7 @@ def form(
         None if population is None else GridFiles(population, population_product),
         wanted,
         options,
+        known_cbds=cbd_table is not None,
     )
     result = measure_form(
         read_boundaries(boundaries, code=code, name=name, province=province, encoding=encoding, repair=repair),

@@ -53,6 +53,8 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
             format="%(message)s",
             stream=sys.stderr,
         )
+        if debug:
+            logging.getLogger("gistools").setLevel(logging.DEBUG)
         with guarded(debug):
             if json_path is not None:
                 from gistools.io.atomic import require_writable, write_json

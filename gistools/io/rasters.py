@@ -119,6 +119,8 @@ class RasterSource:
         Rows of a tile or strip.
     tags : dict
         Metadata of the file and its first band.
+    masked : bool
+        Whether the file has a mask of its own, besides no-data values.
     """
 
     path: Path
@@ -128,6 +130,7 @@ class RasterSource:
     nodata: float | None
     block_rows: int = 1
     tags: tuple[tuple[str, str], ...] = ()
+    masked: bool = False
 
     @property
     def name(self) -> str:
@@ -144,7 +147,9 @@ class RasterSource:
         """
         rows, cols = window.shape
         try:
-            values = _handle(self.path).read(1, window=RasterioWindow(window.col0, window.row0, cols, rows))
+            part = RasterioWindow(window.col0, window.row0, cols, rows)
+            values = _handle(self.path).read(1, window=part)
+            shown = _handle(self.path).read_masks(1, window=part) > 0 if self.masked else None
         except (rasterio.errors.RasterioError, OSError) as error:
             _close(self.path)
             raise GridError(
@@ -152,6 +157,8 @@ class RasterSource:
                 "damaged; fetch it again"
             ) from error
         valid = self._valid(values)
+        if shown is not None:
+            valid = shown if valid is None else valid & shown
         if self.product.valid_max is not None and values.size:
             self.product.refuse_above(
                 float(values.max() if valid is None else values.max(where=valid, initial=0)), self.name
@@ -271,6 +278,8 @@ def raster_facts(path: str | Path) -> dict[str, Any]:
                 "transform": file.transform,
                 "shape": (file.height, file.width),
                 "block": file.block_shapes[0],
+                "scale": (file.scales[0], file.offsets[0]),
+                "masked": rasterio.enums.MaskFlags.per_dataset in file.mask_flag_enums[0],
                 "tags": tags,
             }
     except (rasterio.errors.RasterioError, OSError) as error:
@@ -311,6 +320,12 @@ def open_raster(path: str | Path, product: Product = UNKNOWN) -> RasterSource:
         raise GridError(
             f"{path.name} holds complex numbers, which are neither lights nor counts; it is another product"
         )
+    if facts["scale"] != (1.0, 0.0):
+        scale, offset = facts["scale"]
+        raise GridError(
+            f"{path.name} keeps its values scaled ({scale:g} x stored + {offset:g}); write them out first "
+            f"(gdal_translate -unscale -ot Float32 {path.name} values.tif)"
+        )
     if facts["crs"] is None:
         raise CrsError(
             f"{path.name} has no CRS; write it into the file (gdal_edit.py -a_srs EPSG:4326 {path.name}, "
@@ -337,7 +352,9 @@ def open_raster(path: str | Path, product: Product = UNKNOWN) -> RasterSource:
             f"wrong; write the true one into the file (gdal_edit.py -a_srs EPSG:4326 {path.name})"
         )
     tags = tuple(sorted((str(k), str(v)) for k, v in facts["tags"].items()))
-    return RasterSource(path, grid, product, facts["dtype"], facts["nodata"], facts["block"][0], tags)
+    return RasterSource(
+        path, grid, product, facts["dtype"], facts["nodata"], facts["block"][0], tags, masked=facts["masked"]
+    )
 
 
 def probe(source: GridSource, most: int = 9) -> Block:

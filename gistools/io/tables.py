@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from gistools.checks import closest, listed
@@ -87,7 +88,6 @@ def as_text(values: pd.Series) -> pd.Series:
 
 
 def _read_csv(path: Path, text: tuple[str, ...], encoding: str | None) -> pd.DataFrame:
-    dtype = dict.fromkeys(text, str)
     tried = (encoding,) if encoding else ("utf-8-sig", "gb18030")
     for name in tried:
         try:
@@ -95,7 +95,11 @@ def _read_csv(path: Path, text: tuple[str, ...], encoding: str | None) -> pd.Dat
                 warnings.simplefilter("error", pd.errors.ParserWarning)
                 # without index_col, rows longer than the names would be shifted by one column
                 return pd.read_csv(
-                    path, dtype=dtype, encoding=name, keep_default_na=True, low_memory=False, index_col=False
+                    path,
+                    dtype=dict.fromkeys(text, str),
+                    encoding=name,
+                    low_memory=False,
+                    index_col=False,
                 )
         except UnicodeDecodeError:
             continue
@@ -147,6 +151,8 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
     if any(name is not None for name in table.index.names):
         table = table.reset_index()
     with atomic_path(path) as temporary:
+        if path.suffix in (".csv", ".xlsx"):
+            table = _whole_counts(table)
         if path.suffix == ".parquet":
             table.to_parquet(temporary, index=False)
         elif path.suffix == ".csv":
@@ -155,6 +161,14 @@ def write_table(table: pd.DataFrame, path: str | Path) -> None:
             _write_excel(table, temporary)
         else:
             _write_stata(table, temporary)
+
+
+def _whole_counts(table: pd.DataFrame) -> pd.DataFrame:
+    """Show counts as whole numbers, not as 12.0: they are kept as floats where some are missing."""
+    units = table.attrs.get("units", {})
+    counted = [c for c in table.columns if units.get(c) in ("cells", "patches") and table[c].dtype == np.float64]
+    whole = [c for c in counted if (table[c].dropna() % 1 == 0).all()]
+    return table.astype(dict.fromkeys(whole, "Int64"))
 
 
 def require_table_extension(path: Path) -> None:
@@ -176,6 +190,10 @@ def _write_excel(table: pd.DataFrame, path: Path) -> None:
     memory = io.BytesIO()  # a zip archive that cannot be finished complains once more when it is collected
     with pd.ExcelWriter(memory, engine="openpyxl") as writer:
         table.to_excel(writer, index=False, sheet_name="data", freeze_panes=(1, 0))
+        for row in writer.sheets["data"].iter_rows(min_row=2):
+            for cell in row:
+                if cell.data_type == "f":
+                    cell.data_type = "s"  # text, not a formula
     path.write_bytes(memory.getbuffer())
 
 
@@ -191,8 +209,17 @@ def _write_stata(table: pd.DataFrame, path: Path) -> None:
             table[column] = values.astype("int8")
         elif not pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_datetime64_any_dtype(values):
             table[column] = values.astype(object).where(values.notna(), "").astype(str)
-        elif pd.api.types.is_extension_array_dtype(values.dtype):
-            table[column] = values.astype("float64")
+        else:
+            if pd.api.types.is_extension_array_dtype(values.dtype):
+                table[column] = values.astype("float64")
+            if pd.api.types.is_float_dtype(table[column]):  # Stata has no infinity
+                endless = np.isinf(table[column])
+                if endless.any():
+                    table[column] = table[column].mask(endless)
+                    warnings.warn(
+                        f"Stata has no infinite numbers: {endless.sum()} of '{column}' are written as missing",
+                        stacklevel=3,
+                    )
     table.attrs = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -109,7 +109,13 @@ def check_study(config: StudyConfig) -> Inputs:
     """
     options = form_options(config)
     boundaries = read_boundaries(**_boundary_arguments(config))
-    grids = open_form_grids(_grid_files(config, "lights"), _grid_files(config, "population"), config.years, options)
+    grids = open_form_grids(
+        _grid_files(config, "lights"),
+        _grid_files(config, "population"),
+        config.years,
+        options,
+        known_cbds=config.form.cbd_table is not None,
+    )
     inputs = Inputs(boundaries, grids, problems=list(grids.problems))
     inputs.notes += [*grids.notes, *check_boundaries(boundaries, grids)]
     for part, read in (

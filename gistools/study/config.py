@@ -361,6 +361,7 @@ def _check_references(config: StudyConfig, name: str) -> None:
     if doubled:
         raise ConfigError(f"{name}: the name {doubled.pop()!r} is used twice; names of weights and models are unique")
     for weights in config.weights:
+        _check_weights(weights, f"{name}: weights {weights.name!r}")
         if (weights.kind == "economic-nested") != (weights.gdp is not None):
             raise ConfigError(
                 f"{name}: weights {weights.name!r} are {weights.kind}: 'gdp', a column of the panel, belongs to "
@@ -381,6 +382,17 @@ def _check_references(config: StudyConfig, name: str) -> None:
             raise ConfigError(f"{name}: the models' outcomes need a 'yearbook' table that holds them")
 
 
+def _check_weights(weights: WeightsConfig, which: str) -> None:
+    """Check that every option of the weights belongs to their kind."""
+    from gistools.weights import require_weights_options
+
+    options = {name: getattr(weights, name) for name in ("k", "exponent", "cutoff_km", "before")}
+    try:
+        require_weights_options(weights.kind, rook=weights.rook or None, **options)
+    except InputError as error:
+        raise ConfigError(f"{which}: {error}") from error
+
+
 def _check_columns(model: ModelConfig, years: tuple[int, ...], which: str) -> None:
     """Check what a model says of its own columns and years."""
     if not model.x:
@@ -390,6 +402,8 @@ def _check_columns(model: ModelConfig, years: tuple[int, ...], which: str) -> No
         raise ConfigError(
             f"{which} names {listed(sorted(doubled))} twice in 'outcome' and 'x'; name each column once"
         )
+    if model.durbin and model.model in ("pooled", "sar"):
+        raise ConfigError(f"{which} names 'durbin', lags of x, which a {model.model} has none of; use sdm or slx")
     strange = [column for column in model.durbin if column not in model.x] if isinstance(model.durbin, tuple) else []
     if strange:
         raise ConfigError(f"{which} names {listed(strange)} in 'durbin', which is not in 'x'")

@@ -46,7 +46,12 @@ class FormResult:
 
 
 def open_form_grids(
-    lights: GridFiles | None, population: GridFiles | None, years: tuple[int, ...], options: FormOptions
+    lights: GridFiles | None,
+    population: GridFiles | None,
+    years: tuple[int, ...],
+    options: FormOptions,
+    *,
+    known_cbds: bool = False,
 ) -> Grids:
     """Open and judge the grids of the years and of the base year, which may lie outside them.
 
@@ -61,7 +66,9 @@ def open_form_grids(
         If no year can be used, or the base year cannot and the others need it.
     """
     base = options.base_year if options.base_year is not None else years[0]
-    leads = needs_base_year(options, lights=lights is not None, population=population is not None)
+    leads = needs_base_year(
+        options, lights=lights is not None, population=population is not None, known_cbds=known_cbds
+    )
     opened = sorted({*years, base}) if leads else years
     grids = open_grids(lights, population, opened, min_light=options.min_light, how=options.align)
     reason = next((problem for problem in grids.problems if problem.year == base), None)

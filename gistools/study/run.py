@@ -6,6 +6,7 @@ named and set aside, the rest is finished. Each file is written whole or not at 
 
 from __future__ import annotations
 
+import logging
 import shutil
 import warnings
 from collections.abc import Callable, Iterable
@@ -50,6 +51,7 @@ from gistools.weights.graph import is_row_standardised, row_standardise, weights
 if TYPE_CHECKING:
     from libpysal.graph import Graph
 
+_LOG = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 STUDY = "study.yaml"
 # The first line of a run's own study.yaml: by it a folder is known as a run.
@@ -220,9 +222,13 @@ class _Steps:
             return step()
         except OutputError:
             raise
-        except GistoolsError as error:
-            self.failures.append(Problem(part, str(error)))
-            self.progress.say(f"Set aside: {part}: {error}")
+        except Exception as error:
+            # a fault of ours in one part must not lose the others either
+            known = isinstance(error, GistoolsError)
+            said = str(error) if known else f"{type(error).__name__}: {' '.join(str(error).split())}"
+            _LOG.debug("%s failed", part, exc_info=True)
+            self.failures.append(Problem(part, said))
+            self.progress.say(f"Set aside: {part}: {said}")
             return None
 
     def note(self, text: str) -> None:

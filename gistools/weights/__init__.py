@@ -16,6 +16,7 @@ from gistools.weights.build import (
     economic_nested_weights,
     inverse_distance_weights,
     knn_weights,
+    require_weights_options,
 )
 from gistools.weights.graph import (
     adjacency_table,
@@ -50,6 +51,7 @@ __all__ = [
     "inverse_distance_weights",
     "is_row_standardised",
     "knn_weights",
+    "require_weights_options",
     "row_standardise",
     "summarise_weights",
     "weights_matrix",

@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 Kind = Literal["contiguity", "knn", "inverse-distance", "economic-nested"]
 Islands = Literal["error", "keep", "nearest"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+# The kinds of weights that each option belongs to.
+_OPTIONS: dict[str, tuple[Kind, ...]] = {
+    "k": ("knn",),
+    "rook": ("contiguity",),
+    "tolerance_m": ("contiguity",),
+    "gdp": ("economic-nested",),
+    "before": ("economic-nested",),
+    "cutoff_km": ("inverse-distance", "economic-nested"),
+    "exponent": ("inverse-distance", "economic-nested"),
+}
 ISLANDS: tuple[Islands, ...] = get_args(Islands)
 
 
@@ -335,19 +345,15 @@ def build_weights(
     >>> build_weights(line, "knn", k=2).n_edges
     6
     """
-    require_choice(kind, KINDS, "kind")
-    distance: tuple[Kind, ...] = ("inverse-distance", "economic-nested")
-    given: dict[str, tuple[object, tuple[Kind, ...]]] = {
-        "k": (k, ("knn",)),
-        "rook": (rook or None, ("contiguity",)),
-        "tolerance_m": (tolerance_m or None, ("contiguity",)),
-        "gdp": (gdp, ("economic-nested",)),
-        "cutoff_km": (cutoff_km, distance),
-        "exponent": (exponent, distance),
-    }
-    for option, (value, kinds) in given.items():
-        if value is not None and kind not in kinds:
-            raise InputError(f"{option} belongs to {' and '.join(kinds)} weights, not to {kind}")
+    require_weights_options(
+        kind,
+        k=k,
+        rook=rook or None,
+        tolerance_m=tolerance_m or None,
+        gdp=gdp,
+        cutoff_km=cutoff_km,
+        exponent=exponent,
+    )
     if kind == "contiguity":
         if not isinstance(cities, gpd.GeoDataFrame):
             raise InputError("contiguity needs polygons, but the cities are a table of points")
@@ -369,6 +375,26 @@ def build_weights(
     if gdp is None:
         raise InputError("economic-nested weights need the GDP of the cities, of years before the treatment")
     return economic_nested_weights(cities, gdp, **options)
+
+
+def require_weights_options(kind: Kind, **options: object) -> None:
+    """Refuse an option that belongs to another kind of weights.
+
+    Parameters
+    ----------
+    kind : str
+        Of :func:`build_weights`.
+    **options
+        Options of :func:`build_weights`, None where they are not given.
+
+    Raises
+    ------
+    InputError
+    """
+    require_choice(kind, KINDS, "kind")
+    for option, value in options.items():
+        if value is not None and kind not in _OPTIONS[option]:
+            raise InputError(f"{option} belongs to {' and '.join(_OPTIONS[option])} weights, not to {kind}")
 
 
 def _inverse_distance(points: pd.DataFrame, exponent: float, cutoff_km: float | None) -> sparse.csr_array:

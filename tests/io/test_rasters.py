@@ -426,3 +426,23 @@ def test_hash_of_a_file_and_of_a_folder(tmp_path):
     assert file_hash(tmp_path / "grid") != first
     with pytest.raises(GistoolsError, match="cannot be read: No such file"):
         file_hash(tmp_path / "gone")
+
+
+def test_scaled_values_are_refused_not_read_as_stored(tmp_path):
+    path = write_raster(tmp_path / "lights.tif", np.ones((4, 4), "int16"))
+    with rasterio.open(path, "r+") as file:
+        file.scales = (0.1,)
+    with pytest.raises(GridError, match=r"lights\.tif keeps its values scaled \(0\.1 x stored \+ 0\); .*-unscale"):
+        open_raster(path)
+
+
+def test_a_mask_of_the_files_own_counts_as_no_data(tmp_path):
+    path = write_raster(tmp_path / "lights.tif", np.arange(16, dtype="uint8").reshape(4, 4), nodata=None)
+    mask = np.full((4, 4), 255, "uint8")
+    mask[1:3, 1] = 0
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(path, "r+") as file:
+        file.write_mask(mask)
+    source = open_raster(path)
+    assert source.masked
+    block = source.read(Window(0, 4, 0, 3))
+    assert np.array_equal(block.is_valid(), mask[:, :3] > 0)

@@ -191,3 +191,27 @@ def test_names_stata_does_not_take_are_said_in_one_sentence(tmp_path, table):
     with pytest.warns(UserWarning, match=r"^Stata does not take some names of columns \(1x, n{40}\): .*to 32$"):
         write_table(odd, tmp_path / "t.dta")
     assert read_table(tmp_path / "t.dta").shape == odd.shape
+
+
+def test_text_that_looks_like_a_formula_stays_text_in_excel(tmp_path):
+    odd = pd.DataFrame({"city_code": ["01", "02"], "name": ["=SUM(A1:A9)", "plain"]})
+    write_table(odd, tmp_path / "t.xlsx")
+    assert read_table(tmp_path / "t.xlsx", text=["city_code"]).to_numpy().tolist() == odd.to_numpy().tolist()
+
+
+def test_infinite_numbers_are_missing_in_stata_and_that_is_said(tmp_path):
+    odd = pd.DataFrame({"city_code": ["01", "02"], "x": [np.inf, 2.0]})
+    with pytest.warns(UserWarning, match=r"^Stata has no infinite numbers: 1 of 'x' are written as missing$"):
+        write_table(odd, tmp_path / "t.dta")
+    assert np.isnan(read_table(tmp_path / "t.dta")["x"].iloc[0])
+
+
+def test_counts_are_written_as_whole_numbers(tmp_path):
+    counts = pd.DataFrame({"city_code": ["01", "02"], "patches": [3.0, np.nan], "cells": [2.5, 1.0], "x": [4.0, 5.0]})
+    counts.attrs = {"units": {"patches": "patches", "cells": "cells", "x": "km2"}}
+    write_table(counts, tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text(encoding="utf-8-sig").splitlines() == [
+        "city_code,patches,cells,x",
+        "01,3,2.5,4.0",
+        "02,,1.0,5.0",
+    ]

@@ -211,6 +211,15 @@ def test_another_encoding_and_a_missing_file_are_named(write, tmp_path):
         (BASE.replace("model: sar,", "model: sdm, durbin: [x],"), r"names x in 'durbin', which is not in 'x'"),
         (BASE.replace("model: sar,", "model: sar, years: 2005-2006,"), "is for 2005, which is not among the study's"),
         (BASE.replace("kind: knn, k: 4", "kind: economic-nested"), "weights 'knn4' are economic-nested: 'gdp'"),
+        (
+            BASE.replace("kind: knn, k: 4", "kind: contiguity, k: 4"),
+            "weights 'knn4': k belongs to knn weights, not to",
+        ),
+        (BASE.replace("k: 4", "k: 4, rook: true"), "weights 'knn4': rook belongs to contiguity weights, not to knn"),
+        (
+            BASE.replace("model: sar,", "model: sar, durbin: all,"),
+            r"names 'durbin', lags of x, which a sar has none of",
+        ),
         (BASE.replace("k: 4", "k: 4, gdp: gdp"), "weights 'knn4' are knn: 'gdp'"),
         (BASE + "form: {threshold: Auto}\n", r"'form\.threshold' is 'Auto'"),
     ],

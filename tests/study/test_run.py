@@ -242,6 +242,18 @@ def test_a_failing_model_is_named_and_the_rest_is_finished(tmp_path: Path) -> No
     assert any("160700" in note and "left out" in note for note in result.notes)
 
 
+def test_a_fault_of_ours_in_one_part_does_not_lose_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object, **_options: object) -> None:
+        raise ArithmeticError("no\n  such luck")
+
+    monkeypatch.setattr(run_module, "moran_by_year", broken)
+    result = run_study(load_config(study(tmp_path, models=None, truth=None)), out=tmp_path / "run")
+    assert {str(problem) for problem in result.failures} == {"moran: ArithmeticError: no such luck"}
+    assert result.report is not None
+
+
 def test_folders_are_not_overwritten_unasked(finished: RunResult, tmp_path: Path) -> None:
     config = load_config(light(tmp_path / "s"))
     with pytest.raises(InputError, match="--resume"):

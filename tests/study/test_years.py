@@ -15,7 +15,7 @@ from raster_factory import cell_box, cities, lonlat_grid, write_raster
 
 from gistools.city import form as form_module
 from gistools.city.form import FormOptions
-from gistools.errors import OutputError
+from gistools.errors import InputError, OutputError
 from gistools.io.vectors import read_boundaries
 from gistools.study import years as years_module
 from gistools.study.form import measure_form, open_form_grids, write_form
@@ -345,6 +345,14 @@ def test_a_raster_that_changes_while_it_is_read_sets_its_year_aside(country, mon
     assert sorted(result.panel["year"].unique()) == [2011, 2013]
     assert str(result.failures[0]).endswith("pop2012.tif changed while it was read; run again when it is whole")
     assert not (country / "kept" / "2012.parquet").exists()
+
+
+def test_known_cbds_and_a_known_threshold_need_no_base_year(country):
+    options = FormOptions(threshold=2000.0, base_year=1999)
+    files = GridFiles(str(country / "F18{year}.tif")), GridFiles(str(country / "pop{year}.tif"))
+    assert open_form_grids(*files, (2012,), options, known_cbds=True).years == [2012]
+    with pytest.raises(InputError, match="the base year 1999 cannot be used, and the other years need it"):
+        open_form_grids(*files, (2012,), options)
 
 
 def test_years_of_older_rules_are_measured_anew(country, monkeypatch):
