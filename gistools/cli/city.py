@@ -7,13 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gistools.cli.common import FILE, verb, workers_option
+from gistools.cli.common import FILE, LazyGroup, verb, workers_option
 
 if TYPE_CHECKING:
     from gistools.study.form import FormResult
 
 
-@click.group()
+COMMANDS = {
+    "form": ("gistools.cli.city:form", "Measure sprawl index, CBD and structure of cities, year by year."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def city() -> None:
     """Urban form of cities from light and population grids."""
 
@@ -96,7 +101,7 @@ def form_options(function: Any) -> Any:
     return function
 
 
-@city.command()
+@click.command()
 @grid_options
 @form_options
 @click.option("--out", required=True, type=FILE, help="The panel: .parquet, .csv, .xlsx or .dta.")
