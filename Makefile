@@ -12,6 +12,7 @@ help:
 	@echo "make test       style, types, import rules, tests, notebooks and docs"
 	@echo "make check      the fast half of make test: style, types, import rules"
 	@echo "make bench      the benchmarks beside the peers"
+	@echo "make fuzz       2,400 spoilt inputs and 20 killed runs, each to end right or in one sentence"
 	@echo "make samples    make sample_rasters/ again from its seed"
 	@echo "make lock       resolve the pinned, hashed requirement files again"
 
@@ -62,6 +63,11 @@ samples: $(VENV)/.run
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/raster.py
+
+.PHONY: fuzz
+fuzz: $(VENV)/.dev
+	$(BIN)/python fuzz/inputs.py
+	$(BIN)/python fuzz/kills.py
 
 UV_COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --no-emit-index-url --only-binary :all:
 lock: | $(BIN)/python

@@ -18,6 +18,8 @@ from pyproj import CRS, Geod, Transformer
 from gistools.errors import CrsError, GridError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import xarray as xr
     from numpy.typing import ArrayLike, NDArray
 
@@ -46,6 +48,11 @@ class Window(NamedTuple):
     def shape(self) -> tuple[int, int]:
         """Number of rows and columns."""
         return self.row1 - self.row0, self.col1 - self.col0
+
+    @property
+    def cells(self) -> int:
+        """Number of cells."""
+        return (self.row1 - self.row0) * (self.col1 - self.col0)
 
 
 class Block(NamedTuple):
@@ -78,6 +85,27 @@ class GridSource(Protocol):
         """Read the cells of a window that lies inside the grid."""
 
 
+def fetch(source: GridSource, window: Window) -> Callable[[], Block]:
+    """Begin to read a window: what must be waited for is done, what is left to compute is returned as a function.
+
+    Parameters
+    ----------
+    source : GridSource
+        One that has a method ``fetch`` of its own reads in these two steps; any other is read whole.
+    window : Window
+
+    Returns
+    -------
+    callable
+        Gives the block.
+    """
+    begin = getattr(source, "fetch", None)
+    if begin is not None:
+        return begin(window)
+    block = source.read(window)
+    return lambda: block
+
+
 @dataclass(frozen=True)
 class Grid:
     """A north-up lattice of cells.
@@ -94,7 +122,7 @@ class Grid:
     Raises
     ------
     GridError
-        If the transform is rotated or south-up, or the shape is empty.
+        If the transform is rotated, south-up or not of finite numbers, or the shape is empty.
 
     Examples
     --------
@@ -112,6 +140,11 @@ class Grid:
 
     def __post_init__(self) -> None:
         t = self.transform
+        if not np.isfinite(tuple(t)[:6]).all():
+            raise GridError(
+                f"the grid does not say where its cells lie (transform {tuple(t)[:6]}); write its corners into the "
+                "file (gdal_edit.py -a_ullr WEST NORTH EAST SOUTH)"
+            )
         if t.b or t.d or t.a <= 0 or t.e >= 0:
             raise GridError(
                 f"the grid is rotated or its rows do not run from north to south (transform {tuple(t)[:6]}); "

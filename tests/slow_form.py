@@ -48,7 +48,8 @@ def brightest(cells: list[Cell], light: NDArray, density: NDArray) -> dict[str, 
     groups = clusters(tied)
     size = max(map(len, groups))
     candidates = [cell for group in groups if len(group) == size for cell in group]
-    best = min(candidates, key=lambda cell: (-density[cell] if math.isfinite(density[cell]) else math.inf, cell))
+    # densities that agree to nine digits are equal: areas of cells have their noise
+    best = min(candidates, key=lambda c: (-float(f"{density[c]:.8e}") if math.isfinite(density[c]) else math.inf, c))
     return {"cell": best, "ties": len(tied), "light": top}
 
 

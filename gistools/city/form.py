@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -14,7 +16,15 @@ import pandas as pd
 from gistools.checks import listed, require_choice, require_positive
 from gistools.city.centre import CBD_TIES, CbdTies, find_cbds, known_cbds
 from gistools.city.sprawl import sprawl_index
-from gistools.city.structure import Central, central_population, density_gradient, density_variation
+from gistools.city.structure import (
+    Central,
+    CircleCells,
+    central_population,
+    circle_cells,
+    circle_population,
+    density_gradient,
+    density_variation,
+)
 from gistools.city.urban import urban_density_threshold, urban_patches
 from gistools.errors import GistoolsError, InputError, OutputError
 from gistools.grid import Grid, GridSource
@@ -30,6 +40,8 @@ if TYPE_CHECKING:
 
 CbdYear = Literal["base", "each"]
 CBD_YEAR: tuple[CbdYear, ...] = ("base", "each")
+Measures = Literal["all", "urban"]
+MEASURES: tuple[Measures, ...] = ("all", "urban")
 
 # Raised whenever a measure of the same grids changes: years kept under older rules are measured anew.
 RULES_VERSION = 1
@@ -102,6 +114,9 @@ class FormOptions:
         Membership of cells.
     align : {"mean", "nearest"}
         How lights are brought to the population's lattice.
+    measures : {"all", "urban"}
+        All columns; or those of lights and of urban cells, for which the population is read only where there is
+        light. Population, central and suburban columns are then missing.
 
     Raises
     ------
@@ -118,6 +133,7 @@ class FormOptions:
     radius_km: float = 3.0
     assign: Assign = "centre"
     align: Align = "mean"
+    measures: Measures = "all"
 
     def __post_init__(self) -> None:
         require_positive(self.min_light, "min_light", zero=True)
@@ -129,6 +145,7 @@ class FormOptions:
         require_choice(self.cbd_year, CBD_YEAR, "cbd_year")
         require_choice(self.assign, ASSIGN, "assign")
         require_choice(self.align, ALIGN, "align")
+        require_choice(self.measures, MEASURES, "measures")
 
 
 @dataclass(frozen=True)
@@ -155,6 +172,13 @@ class YearForm:
     counts: dict[str, float] = field(default_factory=dict)
 
 
+class LabelMaker(Protocol):
+    """Makes a label grid."""
+
+    def __call__(self, boundaries: gpd.GeoDataFrame, grid: Grid, *, assign: Assign = "centre") -> Zones:
+        """Return the cells of the grid by city."""
+
+
 class YearStore(Protocol):
     """Keeps finished years, so that a run that was stopped goes on where it was."""
 
@@ -174,6 +198,7 @@ def measure_year(
     *,
     threshold: float | None = None,
     cbds: pd.DataFrame | None = None,
+    circle: CircleCells | None = None,
     saturated: float | None = None,
     execution: Execution | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -192,6 +217,8 @@ def measure_year(
         Density threshold of the base year; by default the option's number, or this year's own mean.
     cbds : DataFrame, optional
         CBDs of the base year or known ones; by default this year's own.
+    circle : CircleCells, optional
+        The cells around `cbds`, where they were found before.
     saturated : float, optional
         Light at which the sensor saturates.
     execution : Execution, optional
@@ -205,6 +232,10 @@ def measure_year(
     if lights is None and population is None:
         raise InputError(f"year {year} has neither lights nor population; give at least one of them")
     aligned = None if lights is None else align(lights, zones.grid, how=options.align)
+    # without lights there are no urban cells to be content with
+    people = population if options.measures == "all" or lights is None else None
+    if circle is None and cbds is not None and people is not None:
+        circle = circle_cells(zones, cbds, radius_km=options.radius_km)
     scan = scan_year(
         aligned,
         population,
@@ -213,11 +244,14 @@ def measure_year(
         min_density=options.min_density,
         saturated=saturated,
         pick=None if cbds is None else (cbds["row"].to_numpy(), cbds["col"].to_numpy()),
+        pick_people=None if circle is None or people is None else (circle.row, circle.col),
+        totals=people is not None,
         execution=execution,
         progress=progress,
     )
     if population is not None:
         judge_cell(scan.largest_count, _largest_cell_km2(zones), population.name)
+    if population is not None and scan.has_totals:
         judge_total(scan.population_in_window, population.name)
         judge_cities(scan.totals.population, zones.area_km2(), zones.codes, population.name)
     if threshold is None:
@@ -232,12 +266,15 @@ def measure_year(
     else:
         cbds = cbds.assign(cbd_light=scan.picked_light)
     central = None
-    if population is not None:
-        central = central_population(population, zones, cbds, radius_km=options.radius_km)
-    table = _table(year, scan, threshold, cbds, central)
-    in_cities = float(scan.totals.population.sum()) if scan.has_population else np.nan
+    if circle is not None and scan.picked_population is not None:
+        central = circle_population(circle, scan.picked_population, zones.grid)
+    elif people is not None:
+        central = central_population(people, zones, cbds, radius_km=options.radius_km)
+    urban = _urban_columns(scan, threshold, cbds) if scan.has_light and scan.has_population else {}
+    table = _table(year, scan, cbds, urban, central)
+    in_cities = float(scan.totals.population.sum()) if scan.has_totals else np.nan
     counts = {
-        "population_in_window": scan.population_in_window if scan.has_population else np.nan,
+        "population_in_window": scan.population_in_window if scan.has_totals else np.nan,
         "population_in_cities": in_cities,
         "urban_cells": float(scan.urban.inside.sum()),
         "largest_light": scan.largest_light if scan.has_light else np.nan,
@@ -255,7 +292,9 @@ def _largest_cell_km2(zones: Zones) -> float:
     return float(np.fmax(*corners))
 
 
-def _table(year: int, scan: Scan, threshold: float, cbds: pd.DataFrame, central: Central | None) -> pd.DataFrame:
+def _table(
+    year: int, scan: Scan, cbds: pd.DataFrame, urban: dict[str, NDArray], central: Central | None
+) -> pd.DataFrame:
     zones, totals = scan.zones, scan.totals
     cells = zones.cells().astype(np.float64)
     area = zones.area_km2()
@@ -265,7 +304,7 @@ def _table(year: int, scan: Scan, threshold: float, cbds: pd.DataFrame, central:
     columns["cells"] = cells
     columns["cbd_rule"] = cbds["cbd_rule"].to_numpy(object)
     with np.errstate(invalid="ignore", divide="ignore"):
-        if scan.has_population:
+        if scan.has_totals:
             unknown = empty | (totals.population_cells <= 0)
             columns["population"] = np.where(unknown, np.nan, totals.population)
             columns["population_missing_cells"] = _missing(totals.population_cells, zones)
@@ -281,9 +320,8 @@ def _table(year: int, scan: Scan, threshold: float, cbds: pd.DataFrame, central:
             for name in ("cbd_lon", "cbd_lat", "cbd_light"):
                 columns[name] = cbds[name].to_numpy(np.float64)
             columns["cbd_ties"] = np.where(cbds["cbd_lon"].notna(), cbds["cbd_ties"], np.nan)
-        if scan.has_light and scan.has_population:
-            columns |= _urban_columns(scan, threshold, cbds, unknown)
-        if central is not None and scan.has_population:
+        columns |= urban
+        if central is not None and scan.has_totals:
             columns["central_population"] = central.population
             columns["central_density"] = central.population / central.area_km2
             share = 1 - central.population / columns["population"]
@@ -304,9 +342,12 @@ def _whole(count: NDArray, zones: Zones) -> NDArray:
     return np.round(count) if zones.edges is None else count
 
 
-def _urban_columns(scan: Scan, threshold: float, cbds: pd.DataFrame, unknown: NDArray) -> dict[str, NDArray]:
+def _urban_columns(scan: Scan, threshold: float, cbds: pd.DataFrame) -> dict[str, NDArray]:
     """Measures of the urban cells; missing where a city has no population data at all."""
     cells, cities = scan.urban, len(scan.zones.codes)
+    unknown = scan.zones.area_km2() == 0
+    if scan.has_totals:
+        unknown |= scan.totals.population_cells <= 0
     low, high = cells.density < threshold, cells.density >= threshold  # neither where there is no threshold
     area, people = cells.area_km2 * cells.weight, cells.population * cells.weight
 
@@ -360,7 +401,7 @@ def _notes(scan: Scan, table: pd.DataFrame, cbds: pd.DataFrame, empty: NDArray) 
         if outside < 1 and cells[k] == 0:
             said.append("no cell centre inside the boundary (smaller than a cell)")
         if not empty[k]:
-            if scan.has_population and totals.population_cells[k] <= 0:
+            if scan.has_totals and totals.population_cells[k] <= 0:
                 said.append("no population data")
             if scan.has_light and totals.light_cells[k] <= 0:
                 said.append("no light data")
@@ -391,6 +432,7 @@ def city_form(
     cbds: pd.DataFrame | None = None,
     saturated: float | None = None,
     store: YearStore | None = None,
+    label: LabelMaker = label_zones,
     execution: Execution | None = None,
     progress: Callable[[int, int, int], None] | None = None,
     on_failure: Callable[[int, GistoolsError], None] | None = None,
@@ -412,6 +454,8 @@ def city_form(
         Light at which the sensor saturates (63 for DMSP), to count saturated cells.
     store : YearStore, optional
         Keeps finished years.
+    label : callable
+        Makes label grids as :func:`gistools.raster.zones.label_zones` does, or finds those made before.
     execution : Execution, optional
         Threads or a cluster.
     progress : callable, optional
@@ -443,57 +487,98 @@ def city_form(
     leads = needs_base_year(options, lights=bool(lights), population=bool(population), known_cbds=cbds is not None)
     if leads:
         _require_base_year(base, lights, population, options)
-    label = _ZonesByLattice(boundaries, options.assign)
+    zones_of = _ZonesByLattice(boundaries, options, label)
     threshold: float | None = None
     centres: pd.DataFrame | None = None
+
+    def measure(year: int, execution: Execution | None) -> YearForm:
+        people, light = population.get(year), lights.get(year)
+        zones = zones_of(_lattice_of(year, light, people))
+        given = {"threshold": threshold, "cbds": None if centres is None else centres.to_dict("list")}
+        form = store.load(year, given) if store else None
+        if form is None:
+            placed = _on_lattice(centres, zones)
+            form = measure_year(
+                year,
+                light,
+                people,
+                zones,
+                options,
+                threshold=threshold,
+                cbds=placed,
+                circle=None if placed is None or people is None else zones_of.circle(zones, placed),
+                saturated=saturated,
+                execution=execution,
+                progress=None if progress is None else partial(progress, year),
+            )
+            if store:
+                store.save(form)
+        return form
+
+    if cbds is not None:
+        any_year = next((year for year in wanted if year in population or year in lights), wanted[0])
+        zones = zones_of(_lattice_of(any_year, lights.get(any_year), population.get(any_year)))
+        centres = known_cbds(cbds, zones.grid, zones)
     forms: list[YearForm] = []
-    for year in [base, *(y for y in wanted if y != base)] if leads else wanted:
+    if leads:
         try:
-            people, light = population.get(year), lights.get(year)
-            grid = _lattice_of(year, light, people)
-            zones = label(grid)
-            if cbds is not None and centres is None:
-                centres = known_cbds(cbds, zones.grid, zones)
-            given = {"threshold": threshold, "cbds": None if centres is None else centres.to_dict("list")}
-            form = store.load(year, given) if store else None
-            if form is None:
-                form = measure_year(
-                    year,
-                    light,
-                    people,
-                    zones,
-                    options,
-                    threshold=threshold,
-                    cbds=_on_lattice(centres, zones),
-                    saturated=saturated,
-                    execution=execution,
-                    progress=None if progress is None else partial(progress, year),
-                )
-                if store:
-                    store.save(form)
+            first = measure(base, execution)
         except OutputError:  # a full disk is no fault of the year
             raise
         except GistoolsError as error:
-            if leads and year == base:
-                raise InputError(
-                    f"the base year {base} could not be measured, and the other years need it: {error}"
-                ) from error
-            if on_failure is None:
-                raise
-            on_failure(year, error)
-            continue
-        if leads and year == base:
-            threshold = form.threshold
-            if options.cbd_year == "base" and centres is None:
-                centres = form.cbds
-        if year in wanted:
-            forms.append(form)
+            raise InputError(
+                f"the base year {base} could not be measured, and the other years need it: {error}"
+            ) from error
+        threshold = first.threshold
+        if options.cbd_year == "base" and centres is None:
+            centres = first.cbds
+        forms += [first] if base in wanted else []
+    for year, outcome in _years_measured(measure, [y for y in wanted if not (leads and y == base)], execution):
+        if isinstance(outcome, YearForm):
+            forms.append(outcome)
+        elif on_failure is None:
+            raise outcome
+        else:
+            on_failure(year, outcome)
     if not forms:
         raise InputError("no year could be measured")
     forms.sort(key=lambda form: form.year)
     panel = join_years([form.table for form in forms], boundaries)
     panel.attrs["counts"] = {form.year: form.counts for form in forms}
     return panel
+
+
+def _years_measured(
+    measure: Callable[[int, Execution | None], YearForm], years: Sequence[int], execution: Execution | None
+) -> Iterator[tuple[int, YearForm | GistoolsError]]:
+    """Measure years that do not wait for one another, several at a time where there are threads; yield them in order.
+
+    Slabs of one year leave a thread idle at its end; years side by side do not.
+    """
+
+    def one(year: int, execution: Execution | None) -> YearForm | GistoolsError:
+        try:
+            return measure(year, execution)
+        except OutputError:  # a full disk is no fault of the year
+            raise
+        except GistoolsError as error:
+            return error
+
+    local = execution or Execution()
+    side_by_side = 1 if local.scheduler else min(local.threads, len(years))
+    if side_by_side < 2:
+        for year in years:
+            yield year, one(year, execution)
+        return
+    memory = None if local.memory_gb is None else local.memory_gb / side_by_side
+    share = Execution(local.threads // side_by_side, memory_gb=memory)
+    pool = ThreadPoolExecutor(side_by_side)
+    try:
+        futures = [(year, pool.submit(one, year, share)) for year in years]
+        for year, future in futures:
+            yield year, future.result()
+    finally:  # what has not begun is not begun; what has is finished, and kept
+        pool.shutdown(cancel_futures=True)
 
 
 def needs_base_year(options: FormOptions, *, lights: bool, population: bool, known_cbds: bool = False) -> bool:
@@ -564,19 +649,29 @@ def _on_lattice(cbds: pd.DataFrame | None, zones: Zones) -> pd.DataFrame | None:
 
 
 class _ZonesByLattice:
-    """Label grids by lattice: one for all years that share it."""
+    """Label grids by lattice, and the cells around CBDs that stay: one for all years that share it."""
 
-    def __init__(self, boundaries: gpd.GeoDataFrame, assign: Assign) -> None:
-        self.boundaries, self.assign = boundaries, assign
+    def __init__(self, boundaries: gpd.GeoDataFrame, options: FormOptions, label: LabelMaker) -> None:
+        self.boundaries, self.options, self.label = boundaries, options, label
         self.made: list[Zones] = []
+        self.circles: dict[int, CircleCells] = {}
+        self.lock = threading.Lock()  # years are measured side by side
 
     def __call__(self, grid: Grid) -> Zones:
-        for zones in self.made:
-            if zones.grid.same_as(grid):
-                return zones
-        zones = label_zones(self.boundaries, grid, assign=self.assign)
-        self.made.append(zones)
-        return zones
+        with self.lock:
+            for zones in self.made:
+                if zones.grid.same_as(grid):
+                    return zones
+            zones = self.label(self.boundaries, grid, assign=self.options.assign)
+            self.made.append(zones)
+            return zones
+
+    def circle(self, zones: Zones, cbds: pd.DataFrame) -> CircleCells:
+        """Cells around CBDs that are the same in every year."""
+        with self.lock:
+            if id(zones) not in self.circles:
+                self.circles[id(zones)] = circle_cells(zones, cbds, radius_km=self.options.radius_km)
+            return self.circles[id(zones)]
 
 
 def join_years(tables: Sequence[pd.DataFrame], boundaries: gpd.GeoDataFrame) -> pd.DataFrame:

@@ -10,11 +10,18 @@ import click
 from gistools.cli.common import FILE, LazyGroup, verb, workers_option
 
 if TYPE_CHECKING:
+    from gistools.raster.tasks import Execution
     from gistools.study.form import FormResult
 
 
 COMMANDS = {
     "form": ("gistools.cli.city:form", "Measure sprawl index, CBD and structure of cities, year by year."),
+    "zonal": ("gistools.cli.zonal:zonal", "Describe any raster by city and year: sums, means, quantiles, classes."),
+    "count": ("gistools.cli.zonal:count", "Count points, measure lines and polygons inside each city."),
+    "mask": ("gistools.cli.masks:mask", "Write urban masks and density classes as COG, and patches as polygons."),
+    "cbd": ("gistools.cli.masks:cbd", "Find the CBD of every city and write them as points."),
+    "maps": ("gistools.cli.masks:maps", "Draw maps and series of a panel or a run, and one offline map."),
+    "audit": ("gistools.cli.masks:audit", "Recount one city and year on one page, every number with its reason."),
 }
 
 
@@ -44,7 +51,7 @@ def grid_options(function: Any) -> Any:
             "--lights-product",
             default="auto",
             show_default=True,
-            help="dmsp, harmonised, viirs, black-marble, radiance.",
+            help="dmsp, calibrated, harmonised, viirs, black-marble, radiance.",
         ),
         click.option("--lights", metavar="PATTERN", help="Night-lights: a path with {year}, {sat} and wildcards."),
     ):
@@ -61,6 +68,13 @@ def form_options(function: Any) -> Any:
             default="mean",
             show_default=True,
             help="How lights are brought to the population's cells.",
+        ),
+        click.option(
+            "--measures",
+            type=click.Choice(["all", "urban"]),
+            default="all",
+            show_default=True,
+            help="All columns, or those of urban cells: population is then read only where there is light.",
         ),
         click.option(
             "--assign",
@@ -128,8 +142,7 @@ def form(
     cbd_table: Path | None,
     out: Path,
     keep_years: Path | None,
-    workers: int | None,
-    scheduler: str | None,
+    execution: Execution,
     **measure: Any,
 ) -> FormResult:
     """Measure sprawl index, CBD and structure of cities, year by year, into a panel.
@@ -139,7 +152,6 @@ def form(
     from gistools.errors import InputError
     from gistools.io.atomic import require_writable
     from gistools.io.vectors import read_boundaries
-    from gistools.raster.tasks import Execution
     from gistools.study.config import parse_years
     from gistools.study.form import measure_form, open_form_grids, require_output, write_form
     from gistools.study.inputs import GridFiles
@@ -166,7 +178,7 @@ def form(
         options,
         cbd_table=cbd_table,
         years_folder=keep_years,
-        execution=Execution(workers, scheduler),
+        execution=execution,
         progress=Progress(len(wanted)),
     )
     write_form(result, out)

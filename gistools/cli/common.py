@@ -151,13 +151,29 @@ class guarded:  # noqa: N801  (reads as a verb: `with guarded(debug):`)
 
 
 def workers_option(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--workers`` and ``--scheduler``."""
-    for option in (
-        click.option("--scheduler", metavar="ADDRESS", help="Address of a running Dask cluster to work on."),
-        click.option("--workers", type=click.IntRange(min=1), help="How many threads to work with."),
-    ):
-        function = option(function)
-    return function
+    """Add ``--workers``, ``--processes``, ``--scheduler`` and ``--memory``; the function takes their `execution`."""
+
+    @click.option("--workers", type=click.IntRange(min=1), help="How many to work with; by default one a processor.")
+    @click.option("--processes", is_flag=True, help="Work in processes of this machine rather than in threads.")
+    @click.option("--scheduler", metavar="ADDRESS", help="Address of a running Dask cluster to work on.")
+    @click.option(
+        "--memory", type=click.FloatRange(min=0, min_open=True), metavar="GB", help="What blocks in flight may take."
+    )
+    @functools.wraps(function)
+    def command(
+        *args: Any, workers: int | None, processes: bool, scheduler: str | None, memory: float | None, **options: Any
+    ) -> Any:
+        from gistools.errors import InputError
+        from gistools.raster.tasks import Execution, local_processes
+
+        if not processes:
+            return function(*args, execution=Execution(workers, scheduler, memory), **options)
+        if scheduler:
+            raise InputError("--processes works on this machine and --scheduler on a cluster; give one of them")
+        with local_processes(workers, memory_gb=memory) as execution:
+            return function(*args, execution=execution, **options)
+
+    return command
 
 
 def panel_keys(function: Callable[..., Any]) -> Callable[..., Any]:

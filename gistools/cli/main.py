@@ -16,6 +16,11 @@ COMMANDS = {
     "check": ("gistools.cli.study:check", "Open and judge every input of a study; compute nothing."),
     "report": ("gistools.cli.study:report", "Write the report of a finished run again."),
     "city": ("gistools.cli.city:city", "Urban form of cities from light and population grids."),
+    "lights": ("gistools.cli.lights:lights", "Calibrate a series of night-lights; say what a grid is."),
+    "terrain": (
+        "gistools.cli.terrain:terrain",
+        "Slope, water and the share of land around each CBD that cannot be built on.",
+    ),
     "parcels": ("gistools.cli.parcels:parcels", "Land transactions and their distance to the CBD."),
     "panel": ("gistools.cli.panel:panel", "Build a city-year panel and its codebook."),
     "weights": ("gistools.cli.weights:weights", "Build spatial weights between cities."),

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gistools.cli.common import FILE, verb, workers_option
+
+if TYPE_CHECKING:
+    from gistools.raster.tasks import Execution
 
 
 @click.command()
@@ -67,11 +70,9 @@ def run(
     overwrite: bool,
     dry_run: bool,
     quiet: bool,
-    workers: int | None,
-    scheduler: str | None,
+    execution: Execution,
 ) -> Any:
     """Run the study STUDY.yaml: grids, boundaries and parcels to panel, weights, Moran's I, models and report."""
-    from gistools.raster.tasks import Execution
     from gistools.study.config import load_config
     from gistools.study.progress import Progress
     from gistools.study.run import run_study
@@ -84,7 +85,7 @@ def run(
         out=out,
         resume=resume,
         overwrite=overwrite,
-        execution=Execution(workers, scheduler),
+        execution=execution,
         progress=Progress(len(config.years), quiet=quiet),
     )
     for note in result.notes if not quiet else ():

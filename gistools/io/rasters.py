@@ -1,104 +1,62 @@
-"""Rasters: files found by pattern and year, opened, judged, and read by windows."""
+"""Rasters: opened, judged, and read by windows."""
 
 from __future__ import annotations
 
-import glob
-import hashlib
-import os
-import re
-import threading
-import warnings
-from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
-
-# One small block cache serves slab reads as well as a large one, and bounds memory.
-os.environ.setdefault("GDAL_CACHEMAX", "64")
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import rasterio
+from affine import Affine
 from pyproj import CRS
 from rasterio.windows import Window as RasterioWindow
 
 from gistools.checks import listed
-from gistools.errors import CrsError, FileMissingError, GistoolsError, GridError, InputError
+from gistools.errors import CrsError, FileMissingError, GistoolsError, GridError
 from gistools.grid import Block, Grid, GridSource, Product, Window
+from gistools.io.raster_files import (
+    Stamps,
+    close_handle,
+    close_rasters,
+    file_hash,
+    file_stamp,
+    not_a_raster,
+    open_dataset,
+    open_handle,
+    raster_files,
+    stamps_of,
+)
+from gistools.io.raster_paths import is_packed, missing_years, year_files
 
 if TYPE_CHECKING:
     import xarray as xr
 
+# One door for who reads rasters: what finds, opens and hashes the files is found here too.
+__all__ = [
+    "UNKNOWN",
+    "RasterSource",
+    "TiledSource",
+    "close_rasters",
+    "file_hash",
+    "file_stamp",
+    "missing_years",
+    "open_raster",
+    "open_tiles",
+    "probe",
+    "raster_facts",
+    "raster_files",
+    "read_grid",
+    "year_files",
+]
+
 UNKNOWN = Product("a raster of no known product", "other", "as stored in the file")
 
-_HANDLES = threading.local()
-_MOST_HANDLES = 32
-
-
-def year_files(pattern: str, years: Iterable[int], *, folder: Path | None = None) -> dict[int, list[Path]]:
-    """Find the files of each year.
-
-    Parameters
-    ----------
-    pattern : str
-        A path that may hold ``{year}``, ``{sat}`` (any satellite) and the wildcards ``*``, ``?`` and ``**``.
-    years : iterable of int
-    folder : Path, optional
-        What a relative pattern starts from; by default the current folder.
-
-    Returns
-    -------
-    dict of int to list of Path
-        Sorted paths; a year without files has an empty list.
-
-    Raises
-    ------
-    InputError
-        If the pattern has no ``{year}`` but several years are asked for, or holds another placeholder.
-    """
-    years = list(years)
-    unknown = set(re.findall(r"\{([^{}]*)\}", pattern)) - {"year", "sat"}
-    if unknown:
-        raise InputError(f"{pattern!r} holds {{{unknown.pop()}}}; a pattern may hold {{year}}, {{sat}}, * and ?")
-    if len(years) > 1 and "{year}" not in pattern:
-        raise InputError(f"{pattern!r} must hold {{year}}, for {len(years)} years are asked for")
-    root = "" if Path(pattern).is_absolute() or folder is None else str(folder)
-    found = {}
-    for year in years:
-        filled = str(Path(glob.escape(root)) / pattern.replace("{year}", str(year)).replace("{sat}", "*"))
-        matches = map(Path, glob.glob(filled, recursive=True))  # noqa: PTH207  (the pattern may be absolute)
-        found[year] = sorted(path for path in matches if not path.name.startswith("."))
-    return found
-
-
-def missing_years(pattern: str, found: dict[int, list[Path]], folder: Path | None = None) -> str | None:
-    """Return a sentence that names the years without files and those that have some, or None.
-
-    Parameters
-    ----------
-    pattern : str
-    found : dict of int to list of Path
-        As :func:`year_files` gives it.
-    folder : Path, optional
-
-    Returns
-    -------
-    str or None
-    """
-    lacking = [year for year, paths in found.items() if not paths]
-    if not lacking:
-        return None
-    root = Path(pattern) if Path(pattern).is_absolute() or folder is None else folder / pattern
-    beside: set[int] = set()
-    parent = root.parent
-    if parent.is_dir() and "{year}" in root.name:
-        shape = re.escape(root.name).replace(r"\{year\}", r"((?:19|20)\d\d)").replace(r"\{sat\}", ".*")
-        shape = shape.replace(r"\*", ".*").replace(r"\?", ".")
-        beside = {int(m[1]) for p in parent.iterdir() if (m := re.fullmatch(shape, p.name))}
-    have = f"; there are files for {listed(sorted(beside), 12)}" if beside else ""
-    if not parent.is_dir() and "*" not in str(parent):
-        have = f"; there is no folder {parent}"
-    return f"no file matches {root} for the year {listed(lacking, 12)}{have}"
+# Their lattice is stored as doubles; that of others is decimal text or a list of coordinates
+_WHOLE_NUMBERS = {"GTiff", "COG", "VRT", "HFA"}
+_DEGREES = rasterio.crs.CRS.from_epsg(4326)
 
 
 @dataclass(frozen=True)
@@ -115,12 +73,16 @@ class RasterSource:
         Number type in the file.
     nodata : float or None
         The value tagged as no data in the file.
-    block_rows : int
-        Rows of a tile or strip.
+    block_rows, block_cols : int
+        Rows and columns of a tile or strip.
     tags : dict
         Metadata of the file and its first band.
     masked : bool
         Whether the file has a mask of its own, besides no-data values.
+    stamps : tuple
+        Time and size of its files when it was judged; another file in its place is not read as if it were this one.
+    band : int
+        The band that is read, from 1.
     """
 
     path: Path
@@ -129,8 +91,11 @@ class RasterSource:
     dtype: str
     nodata: float | None
     block_rows: int = 1
+    block_cols: int = 2**31
     tags: tuple[tuple[str, str], ...] = ()
     masked: bool = False
+    stamps: Stamps | None = None
+    band: int = 1
 
     @property
     def name(self) -> str:
@@ -145,17 +110,27 @@ class RasterSource:
         GridError
             If the file is damaged there, or its values cannot be what its product says.
         """
+        return self.fetch(window)()
+
+    def fetch(self, window: Window) -> Callable[[], Block]:
+        """Decode the cells of a window; what is returned judges them (see :func:`gistools.grid.fetch`)."""
         rows, cols = window.shape
         try:
             part = RasterioWindow(window.col0, window.row0, cols, rows)
-            values = _handle(self.path).read(1, window=part)
-            shown = _handle(self.path).read_masks(1, window=part) > 0 if self.masked else None
+            file = open_handle(self.path, self.stamps)
+            values = file.read(self.band, window=part)
+            shown = file.read_masks(self.band, window=part) > 0 if self.masked else None
+        except GistoolsError:
+            raise
         except (rasterio.errors.RasterioError, OSError) as error:
-            _close(self.path)
+            close_handle(self.path)
             raise GridError(
                 f"{self.path} cannot be read at rows {window.row0} to {window.row1 - 1}: the file is cut short or "
                 "damaged; fetch it again"
             ) from error
+        return partial(self._judged, values, shown)
+
+    def _judged(self, values: np.ndarray, shown: np.ndarray | None) -> Block:
         valid = self._valid(values)
         if shown is not None:
             valid = shown if valid is None else valid & shown
@@ -203,50 +178,8 @@ def _as_dtype(value: float, dtype: np.dtype) -> Any:
         return np.asarray(value).astype(dtype) if dtype.kind == "f" else value
 
 
-class _Handle(NamedTuple):
-    """An open raster, the files it is read from, and what they were like when it was opened."""
-
-    dataset: rasterio.DatasetReader
-    files: list[Path]
-    stamps: list[tuple[int, int]]
-
-
-def _stamps(files: Iterable[Path]) -> list[tuple[int, int]]:
-    return [(facts.st_mtime_ns, facts.st_ino) for facts in map(os.stat, files)]
-
-
-def _handle(path: Path) -> rasterio.DatasetReader:
-    """Return this thread's handle of a file, opening it when it is new or was replaced, or a source of it was."""
-    handles: OrderedDict[Path, _Handle] | None = getattr(_HANDLES, "open", None)
-    if handles is None:
-        handles = _HANDLES.open = OrderedDict()
-    known = handles.get(path)
-    if known is not None and known.stamps != _stamps(known.files):  # another file stands there now
-        _close(path)
-        known = None
-    if known is None:
-        files = raster_files(path)
-        known = handles[path] = _Handle(rasterio.open(path), files, _stamps(files))
-        while len(handles) > _MOST_HANDLES:
-            handles.popitem(last=False)[1].dataset.close()
-    handles.move_to_end(path)
-    return known.dataset
-
-
-def _close(path: Path) -> None:
-    handles = getattr(_HANDLES, "open", None)
-    if handles and path in handles:
-        handles.pop(path).dataset.close()
-
-
-def close_rasters() -> None:
-    """Close every handle of this thread, so that its files may be replaced or deleted."""
-    for path in list(getattr(_HANDLES, "open", None) or ()):
-        _close(path)
-
-
-def raster_facts(path: str | Path) -> dict[str, Any]:
-    """Return what a raster file says of itself: driver, number type, no data, tags, size.
+def raster_facts(path: str | Path, band: int = 1) -> dict[str, Any]:
+    """Return what a raster file says of itself and of one band: driver, number type, no data, tags, size.
 
     Raises
     ------
@@ -259,44 +192,60 @@ def raster_facts(path: str | Path) -> dict[str, Any]:
     if not path.exists():
         raise FileMissingError(f"there is no file {path}")
     try:
-        with warnings.catch_warnings():
-            # a file without georeference is judged below, in our words
-            warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-            file = rasterio.open(path)
-        with file:
-            tags = {**file.tags(), **file.tags(1)}
-            if file.descriptions and file.descriptions[0]:
-                tags["description"] = file.descriptions[0]
-            if file.units and file.units[0]:
-                tags["units"] = file.units[0]
+        with open_dataset(path) as file:
+            if file.count == 0:
+                raise GridError(_holds_several(path, file.subdatasets))
+            k = band - 1
+            if not 0 <= k < file.count:
+                raise GridError(f"{path.name} has {file.count} bands, and there is no band {band} among them")
+            tags = {**file.tags(), **file.tags(band)}
+            if file.descriptions and file.descriptions[k]:
+                tags["description"] = file.descriptions[k]
+            if file.units and file.units[k]:
+                tags["units"] = file.units[k]
+            crs = file.crs
+            if crs is None and tags.get("lon#units") == "degrees_east" and tags.get("lat#units") == "degrees_north":
+                crs = _DEGREES  # what the conventions of netCDF mean by these units
             return {
                 "driver": file.driver,
                 "bands": file.count,
-                "dtype": file.dtypes[0],
-                "nodata": file.nodata,
-                "crs": file.crs,
+                "dtype": file.dtypes[k],
+                "nodata": file.nodatavals[k],
+                "crs": crs,
                 "transform": file.transform,
                 "shape": (file.height, file.width),
-                "block": file.block_shapes[0],
-                "scale": (file.scales[0], file.offsets[0]),
-                "masked": rasterio.enums.MaskFlags.per_dataset in file.mask_flag_enums[0],
+                "block": file.block_shapes[k],
+                "scale": (file.scales[k], file.offsets[k]),
+                "masked": rasterio.enums.MaskFlags.per_dataset in file.mask_flag_enums[k],
                 "tags": tags,
             }
+    except GistoolsError:
+        raise
     except (rasterio.errors.RasterioError, OSError) as error:
-        raise GridError(
-            f"{path} cannot be opened as a raster: it is not one, or it is cut short or damaged; fetch it again"
-        ) from error
+        raise GridError(not_a_raster(path)) from error
 
 
-def open_raster(path: str | Path, product: Product = UNKNOWN) -> RasterSource:
+def _holds_several(path: Path, parts: Sequence[str]) -> str:
+    if not parts:
+        return f"{path} holds no grid of rows and columns; it is another kind of file"
+    names = [part.strip("/").rpartition(":")[2].rpartition("/")[2] for part in parts]
+    return (
+        f"{path} holds several grids ({listed(names)}), and it is not said which is meant; write that one alone "
+        f"(gdal_translate '{parts[0]}' one.tif)"
+    )
+
+
+def open_raster(path: str | Path, product: Product = UNKNOWN, *, band: int | None = None) -> RasterSource:
     """Open a raster file as a source: CRS, lattice and number type are judged, nothing is read.
 
     Parameters
     ----------
     path : path
-        Of a file GDAL can open; its first band is used.
+        Of a file GDAL can open.
     product : Product
         What its cells mean.
+    band : int, optional
+        Which band is meant, from 1; without it the file must have one band only.
 
     Returns
     -------
@@ -310,8 +259,9 @@ def open_raster(path: str | Path, product: Product = UNKNOWN) -> RasterSource:
         If it cannot be opened, is rotated, has several bands, or holds complex numbers.
     """
     path = Path(path)
-    facts = raster_facts(path)
-    if facts["bands"] != 1:
+    stamps = stamps_of(raster_files(path)) if path.exists() else None
+    facts = raster_facts(path, band or 1)
+    if facts["bands"] != 1 and band is None:
         raise GridError(
             f"{path.name} has {facts['bands']} bands, and it is not said which holds the values; "
             f"write that band alone (gdal_translate -b 1 {path.name} one_band.tif)"
@@ -328,33 +278,82 @@ def open_raster(path: str | Path, product: Product = UNKNOWN) -> RasterSource:
         )
     if facts["crs"] is None:
         raise CrsError(
-            f"{path.name} has no CRS; write it into the file (gdal_edit.py -a_srs EPSG:4326 {path.name}, "
+            f"{path.name} has no CRS; write it into the file ({_mend(facts, path, '-a_srs EPSG:4326')}, "
             "if its cells lie in degrees)"
         )
     if facts["transform"].is_identity:
         raise GridError(
             f"{path.name} does not say where its cells lie (it has no georeference); write it into the file "
-            "(gdal_edit.py -a_ullr WEST NORTH EAST SOUTH)"
+            f"({_mend(facts, path, '-a_ullr WEST NORTH EAST SOUTH')})"
         )
+    transform = facts["transform"]
     try:
-        grid = Grid(CRS.from_user_input(facts["crs"]), facts["transform"], facts["shape"])
+        crs = CRS.from_user_input(facts["crs"])
+        if crs.is_geographic and facts["driver"] not in _WHOLE_NUMBERS:
+            transform = _settled(transform, facts["shape"])
+        grid = Grid(crs, transform, facts["shape"])
     except GridError as error:
         raise GridError(f"{path.name}: {error}") from error
     west, south, east, north = grid.bounds
+    smallest = min(grid.cell_size)
+    if smallest < 1e-6 * (1 if grid.is_geographic else 1e3) or not np.isfinite(grid.bounds).all():
+        raise GridError(
+            f"{path.name} says its cells are {grid.cell_size[0]:.3g} x {grid.cell_size[1]:.3g} "
+            f"{'degrees' if grid.is_geographic else 'metres'}, which no raster of cities has; write the true corners "
+            f"into the file ({_mend(facts, path, '-a_ullr WEST NORTH EAST SOUTH')})"
+        )
     if grid.is_geographic and (west < -361 or east > 361 or south < -91 or north > 91):
         raise CrsError(
             f"{path.name} says its cells lie in degrees, but they run to {max(map(abs, grid.bounds)):.0f}: "
-            f"its CRS is wrong; write the true one into the file (gdal_edit.py -a_srs ... {path.name})"
+            f"its CRS is wrong; write the true one into the file ({_mend(facts, path, '-a_srs ...')})"
         )
     if grid.crs.is_projected and max(abs(west), abs(east)) <= 361 and max(abs(south), abs(north)) <= 91:
         raise CrsError(
             f"{path.name} says its cells lie in metres ({grid.crs.name}), but they look like degrees: its CRS is "
-            f"wrong; write the true one into the file (gdal_edit.py -a_srs EPSG:4326 {path.name})"
+            f"wrong; write the true one into the file ({_mend(facts, path, '-a_srs EPSG:4326')})"
         )
     tags = tuple(sorted((str(k), str(v)) for k, v in facts["tags"].items()))
     return RasterSource(
-        path, grid, product, facts["dtype"], facts["nodata"], facts["block"][0], tags, masked=facts["masked"]
+        path,
+        grid,
+        product,
+        facts["dtype"],
+        facts["nodata"],
+        block_rows=facts["block"][0],
+        block_cols=facts["block"][1],
+        tags=tags,
+        masked=facts["masked"],
+        stamps=stamps,
+        band=band or 1,
     )
+
+
+def _mend(facts: dict[str, Any], path: Path, option: str) -> str:
+    """The command that writes something into a raster: in place where GDAL can, into a GeoTIFF otherwise."""
+    if facts["driver"] == "GTiff" and not is_packed(path):
+        return f"gdal_edit.py {option} {path.name}"
+    return f"gdal_translate {option} {path.name} mended.tif"
+
+
+def _settled(transform: Affine, shape: tuple[int, int]) -> Affine:
+    """Round a lattice of degrees whose numbers were cut after some digits to the one that was meant.
+
+    ``cellsize 0.00833333333`` is 1/120. Only what moves no corner by more than a hundred-thousandth of a cell is
+    rounded: the cell to a whole part of a degree, the corner to half cells.
+    """
+    parts = [round(1 / abs(size)) if abs(size) > 1e-9 else 0 for size in (transform.a, transform.e)]
+    drift = [
+        abs(abs(size) * n - 1) * cells
+        for size, n, cells in zip((transform.a, transform.e), parts, reversed(shape), strict=True)
+    ]
+    if min(parts) < 1 or max(drift) > 1e-5 or transform.b or transform.d:
+        return transform
+    corner = [
+        round(at * 2 * n) / (2 * n) if abs(at * 2 * n - round(at * 2 * n)) < 2e-5 else at
+        for at, n in zip((transform.c, transform.f), parts, strict=True)
+    ]
+    signs = [1 if size > 0 else -1 for size in (transform.a, transform.e)]
+    return Affine(signs[0] / parts[0], 0.0, corner[0], 0.0, signs[1] / parts[1], corner[1])
 
 
 def probe(source: GridSource, most: int = 9) -> Block:
@@ -430,13 +429,17 @@ class TiledSource:
         return Block(values, None if valid.all() else valid)
 
 
-def open_tiles(paths: Sequence[Path], product: Product = UNKNOWN) -> RasterSource | TiledSource:
+def open_tiles(
+    paths: Sequence[Path], product: Product = UNKNOWN, *, band: int | None = None
+) -> RasterSource | TiledSource:
     """Open one file, or several tiles of one lattice as one grid.
 
     Parameters
     ----------
     paths : sequence of Path
     product : Product
+    band : int, optional
+        As in :func:`open_raster`.
 
     Returns
     -------
@@ -447,7 +450,7 @@ def open_tiles(paths: Sequence[Path], product: Product = UNKNOWN) -> RasterSourc
     GridError
         If the tiles differ in cell size, CRS or number type, do not lie on one lattice, or cover the same place.
     """
-    sources = [open_raster(path, product) for path in paths]
+    sources = [open_raster(path, product, band=band) for path in paths]
     if len(sources) == 1:
         return sources[0]
     first = sources[0]
@@ -539,52 +542,3 @@ def read_grid(
     array = xr.DataArray(values, dims=("y", "x"), coords=coords, attrs=attrs, name=product.quantity)
     array = array.rio.write_crs(grid.crs).rio.write_transform(grid.transform)
     return cast("xr.DataArray", array)
-
-
-def raster_files(path: str | Path) -> list[Path]:
-    """Return every file that a raster is read from: itself, its side files, and the sources of a mosaic.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    list of Path
-        The raster itself first; then those that hold its values (a VRT's sources, theirs in turn), its
-        georeference (``.tfw``) or what GDAL keeps beside it (``.aux.xml``).
-
-    Raises
-    ------
-    GridError
-        If it cannot be opened.
-    """
-    found: dict[Path, None] = {}
-    waiting = [Path(path)]
-    while waiting:
-        one = waiting.pop(0)
-        if one in found or not one.exists():
-            continue
-        found[one] = None
-        if one == Path(path) or one.suffix.lower() == ".vrt":
-            try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-                    with rasterio.open(one) as file:
-                        waiting += map(Path, file.files)
-            except (rasterio.errors.RasterioError, OSError) as error:
-                raise GridError(f"{one} cannot be opened as a raster; fetch it again") from error
-    return list(found)
-
-
-def file_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file, or of the files of a folder (an ESRI grid), as the resume keys hold it."""
-    path = Path(path)
-    try:
-        if path.is_dir():
-            parts = [(part.name, file_hash(part)) for part in sorted(path.iterdir()) if part.is_file()]
-            return hashlib.sha256(repr(parts).encode()).hexdigest()
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise GistoolsError(f"{path} cannot be read: {error.strerror or error}") from error

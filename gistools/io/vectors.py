@@ -236,7 +236,8 @@ def _refuse_mojibake(table: pd.DataFrame, path: Path) -> None:
         values = table[column]
         if column == table.geometry.name or pd.api.types.is_numeric_dtype(values):
             continue
-        texts = [v for v in values.dropna().unique()[:500] if isinstance(v, str) and not v.isascii()]
+        # GeoJSON may hold lists and maps too
+        texts = list(dict.fromkeys(v for v in values if isinstance(v, str) and not v.isascii()))[:500]
         for encoding in ("utf-8", "gb18030"):
             mended = [(text, true) for text in texts if (true := misread_chinese(text, encoding))]
             if texts and len(mended) > len(texts) / 2:

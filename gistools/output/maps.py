@@ -9,27 +9,25 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 import shapely
-from matplotlib import colormaps, patheffects
+from matplotlib import patheffects
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.colors import BoundaryNorm, ListedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
-from pyproj import Transformer
+from matplotlib.patches import Patch
 
 from gistools.city.urban import HIGH, LOW, NOT_URBAN
-from gistools.errors import BoundaryError, GridError, InputError
-from gistools.grid import WGS84, Grid, Window, grid_of
+from gistools.errors import GridError, InputError
+from gistools.grid import Grid, Window, grid_of
+from gistools.output._city_ground import CBD, NO_DATA, CityGround, colour_bar, draw_cells, finish_city
 from gistools.output._fonts import city_labels, drawable
 from gistools.output._geography import (
-    equal_area_crs,
     line_paths,
     polygon_path,
     project,
     province_outlines,
     require_cities,
     scale_bar,
-    to_projection,
     values_by_city,
 )
 from gistools.output._interactive import interactive_map
@@ -39,7 +37,6 @@ from gistools.output._style import GREY, INK, MISSING_HATCH, bare, figure_png, f
 if TYPE_CHECKING:
     import xarray as xr
     from matplotlib.axes import Axes
-    from matplotlib.collections import QuadMesh
     from numpy.typing import NDArray
 
 __all__ = [
@@ -57,8 +54,7 @@ __all__ = [
 # Not urban, low and high density: told apart by the colour-blind and in grey.
 CLASS_COLOURS = ("#f3f1ec", "#f2b45a", "#7a1f5c")
 CLASS_NAMES = ("not urban", "urban, low density", "urban, high density")
-_OUTLINE, _NO_DATA = "#ffffff", "#d9d9d9"
-_CBD = {"marker": "*", "color": "#00a0d6", "markeredgecolor": "black", "markeredgewidth": 0.7, "linestyle": "none"}
+_OUTLINE = "#ffffff"
 _MAP_VERTICES = 60_000
 _DIMMEST = 0.1  # nW/cm2/sr, where the colours of radiance begin
 
@@ -233,86 +229,6 @@ def _label_cities(figure: Figure, axes: Axes, ground: gpd.GeoDataFrame) -> None:
             taken.append(box)
 
 
-class _CityGround:
-    """A city's own projection (km about its middle) and its boundary in it."""
-
-    def __init__(self, boundary: Any, grid: Grid) -> None:
-        outline = _lonlat_geometry(boundary)
-        corners = np.array(grid.bounds)
-        lon, lat = grid.to_wgs84(corners[[0, 2]], corners[[1, 3]])
-        if outline is not None:
-            points = shapely.get_coordinates(outline)
-            lon, lat = points[:, 0], points[:, 1]
-        self.crs = equal_area_crs(lon, lat)
-        self.outline: list[NDArray] = []
-        self.polygon: shapely.Geometry | None = None
-        if outline is not None:
-            self.polygon = shapely.transform(
-                outline, lambda xy: np.stack(to_projection(self.crs, xy[:, 0], xy[:, 1]), axis=1) / 1000
-            )
-            self.outline = line_paths([shapely.boundary(self.polygon)])
-        self._meshes: dict[Any, tuple[NDArray, NDArray]] = {}
-
-    def point(self, cbd: Any) -> tuple[float, float] | None:
-        """Where a CBD lies in this projection, km; None where there is none."""
-        place = _point(cbd)
-        if place is None:
-            return None
-        x, y = to_projection(self.crs, *place)
-        return float(x) / 1000, float(y) / 1000
-
-    def mesh(self, grid: Grid) -> tuple[NDArray, NDArray]:
-        """Corners of the cells of a grid in this projection, km; shape (rows + 1, cols + 1)."""
-        key = (grid.crs.to_wkt(), tuple(grid.transform), grid.shape)
-        if key not in self._meshes:
-            x = grid.transform.c + np.arange(grid.width + 1) * grid.transform.a
-            y = grid.transform.f + np.arange(grid.height + 1) * grid.transform.e
-            transformer = Transformer.from_crs(grid.crs, self.crs, always_xy=True)
-            east, north = transformer.transform(*np.meshgrid(x, y))
-            self._meshes[key] = (np.asarray(east) / 1000, np.asarray(north) / 1000)
-        return self._meshes[key]
-
-    def bounds(self, grid: Grid) -> tuple[float, float, float, float]:
-        """What a map shows: the city and a margin, or the whole grid without a boundary."""
-        x, y = self.mesh(grid)
-        box = (float(x.min()), float(y.min()), float(x.max()), float(y.max()))
-        if self.polygon is None:
-            return box
-        west, south, east, north = shapely.bounds(self.polygon)
-        margin = 0.04 * max(east - west, north - south)
-        return (
-            max(box[0], west - margin),
-            max(box[1], south - margin),
-            min(box[2], east + margin),
-            min(box[3], north + margin),
-        )
-
-
-def _lonlat_geometry(boundary: Any) -> shapely.Geometry | None:
-    """Return a boundary in WGS 84: a GeoDataFrame or GeoSeries of any CRS, or a geometry in degrees."""
-    if boundary is None:
-        return None
-    if isinstance(boundary, (gpd.GeoDataFrame, gpd.GeoSeries)):
-        if boundary.crs is None:
-            raise InputError("the boundary has no CRS; set it with boundary.set_crs('EPSG:4326')")
-        return shapely.union_all(np.asarray(boundary.to_crs(WGS84).geometry.array))
-    if not isinstance(boundary, shapely.Geometry):
-        raise BoundaryError(
-            f"the boundary is a {type(boundary).__name__}; give a GeoDataFrame or a polygon in degrees"
-        )
-    return boundary
-
-
-def _point(cbd: Any) -> tuple[float, float] | None:
-    """Return longitude and latitude of a CBD, or None where there is none."""
-    if cbd is None:
-        return None
-    if isinstance(cbd, (pd.Series, Mapping)):
-        cbd = (cbd["cbd_lon"], cbd["cbd_lat"])
-    lon, lat = (float(value) for value in cbd)
-    return (lon, lat) if np.isfinite(lon) and np.isfinite(lat) else None
-
-
 def _layers(clip: xr.Dataset) -> tuple[dict[str, NDArray], Grid]:
     """Values of a clip's layers, and their lattice."""
     lacking = [name for name in ("lights", "density", "density_class") if name not in clip]
@@ -360,7 +276,7 @@ def plot_city(
         If a layer lacks or the layers differ in shape.
     """
     layers, grid = _layers(clip)
-    ground = _CityGround(boundary, grid)
+    ground = CityGround(boundary, grid)
     centre = ground.point(cbd)
     west, south, east, north = ground.bounds(grid)
     aspect = min(max((north - south) / (east - west), 0.45), 1.6)
@@ -372,18 +288,18 @@ def plot_city(
         most = _highest(clips, "lights")
         if unit.startswith("nW") and most > _DIMMEST:
             lights = np.where(layers["lights"] < _DIMMEST, _DIMMEST / 2, layers["lights"])
-            drawn = _draw_cells(left, ground, grid, lights, "inferno", LogNorm(_DIMMEST, most), under="black")
-            _colour_bar(figure, left, drawn, f"{unit}, log scale", log_range=(_DIMMEST, most))
+            drawn = draw_cells(left, ground, grid, lights, "inferno", LogNorm(_DIMMEST, most), under="black")
+            colour_bar(figure, left, drawn, f"{unit}, log scale", log_range=(_DIMMEST, most))
         else:
             norm = Normalize(0, max(most, 1e-9))
-            drawn = _draw_cells(left, ground, grid, layers["lights"], "inferno", norm, under="black")
-            _colour_bar(figure, left, drawn, unit or "light")
+            drawn = draw_cells(left, ground, grid, layers["lights"], "inferno", norm, under="black")
+            colour_bar(figure, left, drawn, unit or "light")
         left.set_title("Lights")
 
         density = np.where(layers["density"] < 1, 0.5, layers["density"])  # empty cells are white, not missing
         top = max(_highest(clips, "density"), 10.0)
-        drawn = _draw_cells(middle, ground, grid, density, "YlGnBu", LogNorm(1.0, top), under="white")
-        _colour_bar(figure, middle, drawn, "persons per km2, log scale", log_range=(1.0, top))
+        drawn = draw_cells(middle, ground, grid, density, "YlGnBu", LogNorm(1.0, top), under="white")
+        colour_bar(figure, middle, drawn, "persons per km2, log scale", log_range=(1.0, top))
         middle.set_title("Population density")
 
         classes = layers["density_class"]
@@ -406,7 +322,7 @@ def plot_city(
         for axes in (left, middle, right):
             dark = axes is left
             outline = _OUTLINE if dark else INK
-            _finish_city(axes, ground, centre, (west, south, east, north), outline=outline, veil=not dark)
+            finish_city(axes, ground, centre, (west, south, east, north), outline=outline, veil=not dark)
         figure.suptitle(drawable(title), x=0.01, ha="left")
         return finish(figure)
 
@@ -435,7 +351,7 @@ def plot_city_years(clips: Mapping[int, xr.Dataset], *, boundary: Any = None, cb
     if not clips:
         raise InputError("there is no clip to draw; give at least one year")
     years = sorted(clips)
-    ground = _CityGround(boundary, _layers(clips[years[0]])[1])
+    ground = CityGround(boundary, _layers(clips[years[0]])[1])
     bounds = ground.bounds(_layers(clips[years[0]])[1])
     aspect = min(max((bounds[3] - bounds[1]) / (bounds[2] - bounds[0]), 0.45), 1.6)
     across = min(len(years), 4)
@@ -448,7 +364,7 @@ def plot_city_years(clips: Mapping[int, xr.Dataset], *, boundary: Any = None, cb
         for axes, year, centre in zip(places.flat, years, centres, strict=False):
             layers, grid = _layers(clips[year])
             _draw_classes(axes, ground, grid, layers["density_class"])
-            _finish_city(axes, ground, centre, bounds, outline=INK, veil=True)
+            finish_city(axes, ground, centre, bounds, outline=INK, veil=True)
             area = sum(_urban_area(layers["density_class"], grid, ground))
             axes.set_title(f"{year}: {area:,.0f} km2 urban", fontsize=9.5)
         for axes in places.flat[len(years) :]:
@@ -470,24 +386,14 @@ def _highest(clips: Iterable[xr.Dataset], layer: str) -> float:
     return max(float(np.max(v, where=np.isfinite(v), initial=0.0)) for v in values)
 
 
-def _draw_cells(
-    axes: Axes, ground: _CityGround, grid: Grid, values: NDArray, palette: str, norm: Normalize, *, under: str
-) -> QuadMesh:
-    """Draw cells by colour; those without data show the grey behind them."""
-    x, y = ground.mesh(grid)
-    axes.set_facecolor(_NO_DATA)
-    colours = colormaps[palette].with_extremes(under=under)
-    return axes.pcolormesh(x, y, np.ma.masked_invalid(values), cmap=colours, norm=norm, zorder=1)
-
-
-def _draw_classes(axes: Axes, ground: _CityGround, grid: Grid, classes: NDArray) -> None:
+def _draw_classes(axes: Axes, ground: CityGround, grid: Grid, classes: NDArray) -> None:
     norm = BoundaryNorm([NOT_URBAN - 0.5, LOW - 0.5, HIGH - 0.5, HIGH + 0.5], 3)
     x, y = ground.mesh(grid)
-    axes.set_facecolor(_NO_DATA)
+    axes.set_facecolor(NO_DATA)
     axes.pcolormesh(x, y, np.ma.masked_invalid(classes), cmap=ListedColormap(CLASS_COLOURS), norm=norm, zorder=1)
 
 
-def _urban_area(classes: NDArray, grid: Grid, ground: _CityGround) -> tuple[float, float]:
+def _urban_area(classes: NDArray, grid: Grid, ground: CityGround) -> tuple[float, float]:
     """Area of low and high cells whose centre lies in the boundary, km2."""
     inside = np.ones(grid.shape, bool)
     if ground.polygon is not None:
@@ -505,61 +411,5 @@ def _class_handles(names: Sequence[str], with_cbd: bool) -> list[Any]:
         for colour, name in zip(CLASS_COLOURS, names, strict=True)
     ]
     if with_cbd:
-        handles.append(Line2D([], [], markersize=10, label="CBD", **_CBD))  # type: ignore[arg-type]
+        handles.append(Line2D([], [], markersize=10, label="CBD", **CBD))  # type: ignore[arg-type]
     return handles
-
-
-def _colour_bar(
-    figure: Figure, axes: Axes, drawn: QuadMesh, label: str, log_range: tuple[float, float] | None = None
-) -> None:
-    bar = figure.colorbar(drawn, ax=axes, location="bottom", shrink=0.85, aspect=28, pad=0.03)
-    bar.outline.set_linewidth(0.4)
-    if log_range is not None:
-        first, last = (int(np.floor(np.log10(end))) for end in log_range)
-        ticks = [10.0**power for power in range(first, last + 1)]
-        bar.set_ticks(ticks, labels=[f"{tick:,.0f}" if tick >= 1 else f"{tick:g}" for tick in ticks])
-        bar.minorticks_off()
-    bar.set_label(label, fontsize=8)
-    bar.ax.tick_params(labelsize=8)
-
-
-def _finish_city(
-    axes: Axes,
-    ground: _CityGround,
-    cbd: tuple[float, float] | None,
-    bounds: tuple[float, float, float, float],
-    *,
-    outline: str,
-    veil: bool,
-) -> None:
-    """Veil what lies outside the boundary, draw boundary and CBD, set the frame."""
-    west, south, east, north = bounds
-    if ground.polygon is not None:
-        reach = max(east - west, north - south)
-        outside = shapely.difference(
-            shapely.box(west - reach, south - reach, east + reach, north + reach), shapely.make_valid(ground.polygon)
-        )
-        axes.add_collection(
-            PathCollection(
-                [polygon_path(outside)],
-                facecolors="white" if veil else "black",
-                alpha=0.6 if veil else 0.45,
-                linewidths=0,
-                zorder=3,
-            )
-        )
-        # a dark rim, so that a white line shows on bright lights
-        rim = [] if veil else [patheffects.withStroke(linewidth=2.2, foreground="black")]
-        axes.add_collection(
-            LineCollection(ground.outline, colors=outline, linewidths=1.0, zorder=4, path_effects=rim)
-        )
-    if cbd is not None:
-        axes.plot(*cbd, markersize=11, zorder=8, **_CBD)  # type: ignore[arg-type]
-    width, height = east - west, north - south
-    bar = 0.09 * max(width, height)
-    axes.set_xlim(west, east)
-    axes.set_ylim(south - bar, north)
-    bare(axes)
-    # the strip below the map carries the scale bar on white
-    axes.add_patch(Rectangle((west, south - bar), width, bar, facecolor="white", edgecolor="none", zorder=7))
-    scale_bar(axes, width, left=west + 0.01 * width, bottom=south - 0.85 * bar, unit_m=1000.0)

@@ -146,7 +146,40 @@ class Figure:
             raise InputError("a figure of a report must be PNG bytes, as figure_png gives them")
 
 
-Block = Heading | Paragraph | Formula | Link | Facts | Notes | Table | ModelTable | Figure
+@dataclass(frozen=True)
+class CheckRow:
+    """One number of a table of checks.
+
+    Parameters
+    ----------
+    name, unit, meaning : str
+    value, recomputed : str
+        As they are shown.
+    agrees : bool or None
+        None where there is nothing to compare with.
+    formula : str
+    ingredients : tuple of (name, text)
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    value: str
+    recomputed: str
+    agrees: bool | None
+    formula: str
+    ingredients: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Checks:
+    """Numbers beside the same numbers counted again: a tick, or a mismatch that cannot be overlooked."""
+
+    rows: tuple[CheckRow, ...]
+    caption: str = ""
+
+
+Block = Heading | Paragraph | Formula | Link | Facts | Notes | Table | ModelTable | Figure | Checks
 
 
 @dataclass(frozen=True)

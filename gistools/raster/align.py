@@ -24,12 +24,13 @@ from gistools.grid import (
     GridSource,
     Window,
     crs_name,
+    fetch,
     grid_of,
     same_crs,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -194,17 +195,20 @@ class _Separable:
         return self.source.name
 
     def read(self, window: Window) -> Block:
+        return self.fetch(window)()
+
+    def fetch(self, window: Window) -> Callable[[], Block]:
         (x0, rx), (y0, ry) = _axis_of(self.source.grid, self.grid)
         n, m = window.shape
         cols = _Axis.build(x0, rx, window.col0, m, self.source.grid.width, self.how)
         rows = _Axis.build(y0, ry, window.row0, n, self.source.grid.height, self.how)
         if rows.span is None or cols.span is None:
-            return Block(np.zeros((n, m), np.float32), np.zeros((n, m), bool))
+            return lambda: Block(np.zeros((n, m), np.float32), np.zeros((n, m), bool))
         (r0, r1), (c0, c1) = rows.span, cols.span
-        block = self.source.read(Window(r0, r1, c0, c1))
+        begun = fetch(self.source, Window(r0, r1, c0, c1))
         if self.how == "nearest":
-            return _gather(block, rows.index[:, 0] - r0, cols.index[:, 0] - c0)
-        return _mean(block, (rows, r0), (cols, c0))
+            return lambda: _gather(begun(), rows.index[:, 0] - r0, cols.index[:, 0] - c0)
+        return lambda: _mean(begun(), (rows, r0), (cols, c0))
 
 
 def _gather(block: Block, rows: NDArray, cols: NDArray) -> Block:
@@ -271,6 +275,7 @@ class _Reprojected:
     source: GridSource
     grid: Grid
     how: Align
+    cell_bytes = 640  # corners of each cell in two CRSs, and what their overlaps take
 
     def __post_init__(self) -> None:
         west, south, east, north = self.source.grid.bounds

@@ -26,6 +26,15 @@ DMSP = Product(
     citation="DMSP-OLS Nighttime Lights Time Series, Version 4. Image and data processing by NOAA's National "
     "Geophysical Data Center; DMSP data collected by the US Air Force Weather Agency",
 )
+CALIBRATED = Product(
+    "calibrated DMSP-OLS lights",
+    "lights",
+    "digital number, 0 to 63",
+    valid_min=0,
+    valid_max=63,
+    saturated=63,
+    citation=f"{DMSP.citation}; calibrated by gistools as the tags of the file say",
+)
 HARMONISED = Product(
     "harmonised lights (Li and Zhou)",
     "lights",
@@ -55,6 +64,7 @@ RADIANCE = Product("lights of no known product", "lights", "as stored in the fil
 
 PRODUCTS: dict[str, Product] = {
     "dmsp": DMSP,
+    "calibrated": CALIBRATED,
     "harmonised": HARMONISED,
     "viirs": VIIRS,
     "black-marble": BLACK_MARBLE,
@@ -62,6 +72,7 @@ PRODUCTS: dict[str, Product] = {
 }
 
 _NAMES = (
+    (re.compile(r"^calibrated_(f1[0-8])?(19|20)\d\d\.", re.IGNORECASE), CALIBRATED),
     (re.compile(r"harmonized_dn|simviirs|caldmsp", re.IGNORECASE), HARMONISED),
     (re.compile(r"stable_lights|avg_vis|dmsp|^f1[0-8](19|20)\d\d", re.IGNORECASE), DMSP),
     (re.compile(r"vnp46|blackmarble|black_marble", re.IGNORECASE), BLACK_MARBLE),
@@ -70,8 +81,8 @@ _NAMES = (
 _SATELLITE = re.compile(r"F(1[0-8])(?=(?:19|20)\d\d)")
 
 
-def lights_product(name: str, dtype: str, *, product: str = "auto") -> Product:
-    """Recognise a night-light product by the name and the number type of its file.
+def lights_product(name: str, dtype: str, *, product: str = "auto", tags: Mapping[str, str] | None = None) -> Product:
+    """Recognise a night-light product by the name, the tags and the number type of its file.
 
     Parameters
     ----------
@@ -81,6 +92,8 @@ def lights_product(name: str, dtype: str, *, product: str = "auto") -> Product:
         Number type of the cells; lights of no known name in ``uint8`` are digital numbers of DMSP.
     product : str
         ``"auto"``, or a key of ``PRODUCTS`` that decides.
+    tags : mapping of str to str, optional
+        Metadata of the file; calibrated lights say so in ``product``, whatever the file is called.
 
     Returns
     -------
@@ -105,6 +118,8 @@ def lights_product(name: str, dtype: str, *, product: str = "auto") -> Product:
                 f"there are auto, {', '.join(PRODUCTS)}"
             )
         return PRODUCTS[product]
+    if tags and tags.get("product") == CALIBRATED.name:
+        return CALIBRATED
     for pattern, known in _NAMES:
         if pattern.search(name):
             return known
@@ -229,6 +244,6 @@ def series_notes(products: Mapping[int, Product]) -> list[str]:
     if DMSP in products.values() and len(products) > 1:
         notes.append(
             "DMSP-OLS has no on-board calibration: satellites and years differ in level, and digital numbers "
-            "saturate at 63; compare years with care or calibrate the series first"
+            "saturate at 63; compare years with care or calibrate the series first (gistools lights calibrate)"
         )
     return notes

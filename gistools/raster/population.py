@@ -154,11 +154,16 @@ def judge_counts(counts: np.ndarray, area_km2: np.ndarray, name: str) -> None:
     ------
     GridError
         If densities are implausible: 1 % of the populated cells above 250,000 persons per km2, or any above
-        five million (a no-data value that is not tagged).
+        five million (a no-data value that is not tagged); or if no cell has a millionth of a person.
     """
     populated = counts > 0
     if not populated.any():
         return
+    if counts.max() < 1e-6:
+        raise GridError(
+            f"{name} holds no more than {counts.max():.3g} persons in a cell: these are no counts of persons; fetch it "
+            "again, or give another file"
+        )
     density = counts[populated] / area_km2[populated]
     most = int(density.argmax())
     judge_cell(float(counts[populated][most]), float(area_km2[populated][most]), name)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import os
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from gistools.checks import require_positive
 from gistools.errors import GistoolsError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -18,32 +22,48 @@ R = TypeVar("R")
 
 @dataclass(frozen=True)
 class Execution:
-    """Where tasks run.
+    """Where tasks run, and with how much memory.
 
     Parameters
     ----------
     workers : int or None
-        Threads in this process; None takes the processors this process may use.
+        How many tasks are computed at a time in threads of this process, while as many more are read ahead; None
+        takes the processors this process may use.
     scheduler : str or None
         Address of a Dask cluster (``tcp://host:8786``); its workers run the tasks and must see the same files.
+    memory_gb : float or None
+        What blocks in flight may take, in GB, besides what the program itself needs (about 0.4 GB). Blocks become
+        smaller, and if need be fewer at a time.
     """
 
     workers: int | None = None
     scheduler: str | None = None
+    memory_gb: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory_gb is not None:
+            require_positive(self.memory_gb, "memory")
 
     @property
     def threads(self) -> int:
-        """Number of threads in this process."""
+        """Number of tasks computed at a time in this process."""
         if self.workers is not None:
             return self.workers
         available = getattr(os, "sched_getaffinity", None)
         return len(available(0)) if available else os.cpu_count() or 1
 
+    def in_flight(self, task_bytes: float) -> int:
+        """How many tasks of a size may be held at a time: each worker computes one and reads one ahead."""
+        wanted = 2 * self.threads
+        return wanted if self.memory_gb is None else max(1, min(wanted, int(self.memory_gb * 1e9 / task_bytes)))
+
 
 def run_tasks(
-    function: Callable[[T], R],
+    function: Callable[..., R],
     tasks: Sequence[T],
     *,
+    read: Callable[[T], Any] | None = None,
+    task_bytes: float = 0.0,
     execution: Execution | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[R]:
@@ -52,8 +72,12 @@ def run_tasks(
     Parameters
     ----------
     function : callable
-        Takes one task; a module-level function, so that a cluster can import it.
+        Takes one task, and what `read` gives for it; a module-level function, so that a cluster can import it.
     tasks : sequence
+    read : callable, optional
+        Reads what a task needs. In threads the next task is read while one is computed.
+    task_bytes : float
+        Memory one task takes; with a limit on memory it bounds how many are held at a time.
     execution : Execution, optional
         Threads by default.
     progress : callable, optional
@@ -72,6 +96,8 @@ def run_tasks(
     --------
     >>> run_tasks(abs, [-2, 3], execution=Execution(workers=2))
     [2, 3]
+    >>> run_tasks(lambda task, data: task + data, [1, 2], read=lambda task: 10 * task)
+    [11, 22]
     """
     execution = execution or Execution()
     if progress:
@@ -79,29 +105,68 @@ def run_tasks(
     if not tasks:
         return []
     if execution.scheduler:
-        return _on_cluster(function, tasks, execution.scheduler, progress)
-    return _in_threads(function, tasks, execution.threads, progress)
+        return _on_cluster(partial(_read_and_run, function, read), tasks, execution.scheduler, progress)
+    if read is None:
+        return _in_threads(function, tasks, execution.threads, progress)
+    held = execution.in_flight(task_bytes) if task_bytes else 2 * execution.threads
+    reading, computing = threading.Semaphore(execution.threads), threading.Semaphore(execution.threads)
+
+    def pipelined(task: T) -> R:
+        # while one thread computes, another reads ahead: decoding and NumPy both let go of the interpreter
+        with reading:
+            data = read(task)
+        with computing:
+            return function(task, data)
+
+    return _in_threads(pipelined, tasks, held, progress)
+
+
+def _read_and_run(function: Callable[..., R], read: Callable[[T], Any] | None, task: T) -> R:
+    return function(task) if read is None else function(task, read(task))
 
 
 def _in_threads(
     function: Callable[[T], R], tasks: Sequence[T], threads: int, progress: Callable[[int, int], None] | None
 ) -> list[R]:
     import dask.threaded
-    from dask.callbacks import Callback
 
-    class Report(Callback):
-        done = 0
+    done, counting = itertools.count(1), threading.Lock()
 
-        def _posttask(self, *_: Any) -> None:
-            self.done += 1
-            if progress:
-                progress(self.done, len(tasks))
+    def one(k: int) -> R:
+        result = function(tasks[k])
+        if progress:
+            with counting:  # Dask's own callbacks are shared by all that runs in this process
+                progress(next(done), len(tasks))
+        return result
 
     # tasks hold arrays and sources that Dask must not look into: they are looked up inside the call
-    graph = {("task", k): (lambda k=k: function(tasks[k]),) for k in range(len(tasks))}
-    keys = [("task", k) for k in range(len(tasks))]
-    with Report():
-        return list(dask.threaded.get(graph, keys, num_workers=threads))
+    graph = {("task", k): (partial(one, k),) for k in range(len(tasks))}
+    return list(dask.threaded.get(graph, list(graph), num_workers=threads))
+
+
+@contextmanager
+def local_processes(workers: int | None = None, *, memory_gb: float | None = None) -> Iterator[Execution]:
+    """Start worker processes on this machine, a Dask cluster of its own, for as long as the context lasts.
+
+    Parameters
+    ----------
+    workers : int, optional
+        How many; by default the processors this process may use.
+    memory_gb : float, optional
+        What the blocks of all of them may take together.
+
+    Yields
+    ------
+    Execution
+    """
+    from distributed import LocalCluster
+
+    count = Execution(workers).threads
+    with LocalCluster(
+        n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+    ) as cluster:
+        share = None if memory_gb is None else memory_gb / count
+        yield Execution(scheduler=cluster.scheduler_address, memory_gb=share)
 
 
 def _on_cluster(

@@ -7,14 +7,15 @@ their results are joined in the order of the rows, so that any number of workers
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 
 from gistools.checks import require_positive
 from gistools.errors import GridError
-from gistools.grid import Block, GridSource, Window
+from gistools.grid import Block, GridSource, Window, fetch
 from gistools.raster.tasks import Execution, run_tasks
 from gistools.raster.zones import EdgeCells, Zones
 
@@ -23,9 +24,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-# Rows of a slab: enough cells that a task is worth its overhead, few enough that memory stays small.
-_SLAB_CELLS = 4_000_000
+# Cells of a slab: enough that a task is worth its overhead, few enough that memory stays small.
+_SLAB_CELLS = 2_000_000
 _SLAB_ROWS = 512
+# What a slab takes at its height for each of its cells: both grids as read and as needed, labels, sums.
+_CELL_BYTES = 48
 _NONE: NDArray = np.zeros(0, np.int64)
 
 
@@ -101,10 +104,12 @@ class Scan:
         Largest valid count of a cell in the window (0 without population).
     largest_light : float
         Largest valid light in the window (-inf without lights).
-    picked_light : array of float or None
-        Light of the cells that were asked for; NaN without valid light.
+    picked_light, picked_population : array of float or None
+        Light and persons of the cells that were asked for; NaN without data.
     has_light, has_population : bool
         Which of the two grids were given.
+    has_totals : bool
+        Whether the population of whole cities was summed.
     """
 
     zones: Zones
@@ -115,8 +120,10 @@ class Scan:
     largest_count: float
     largest_light: float
     picked_light: NDArray | None
+    picked_population: NDArray | None
     has_light: bool
     has_population: bool
+    has_totals: bool
 
 
 class _Rule(NamedTuple):
@@ -133,6 +140,7 @@ class _Slab(NamedTuple):
     largest_count: float
     largest_light: float
     picked_light: NDArray
+    picked_population: NDArray
 
 
 class _Task(NamedTuple):
@@ -145,7 +153,10 @@ class _Task(NamedTuple):
     edges: EdgeCells | None
     window: Window
     rule: _Rule
-    pick: tuple[NDArray, NDArray]  # rows and columns whose light is wanted; others than the slab's are passed over
+    # rows and columns whose light or whose population is wanted; others than the slab's are passed over
+    pick: tuple[NDArray, NDArray]
+    pick_people: tuple[NDArray, NDArray]
+    totals: bool
 
 
 def scan_year(
@@ -157,6 +168,8 @@ def scan_year(
     min_density: float = 1000.0,
     saturated: float | None = None,
     pick: tuple[NDArray, NDArray] | None = None,
+    pick_people: tuple[NDArray, NDArray] | None = None,
+    totals: bool = True,
     execution: Execution | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scan:
@@ -175,8 +188,11 @@ def scan_year(
         ... and its density is above this (persons per km2); both strict.
     saturated : float, optional
         Light at and above which a cell counts as saturated.
-    pick : (array, array), optional
-        Rows and columns of cells whose light is wanted besides.
+    pick, pick_people : (array, array), optional
+        Rows and columns of cells whose light, or whose population, is wanted besides.
+    totals : bool
+        Sum the population of whole cities too. Without, only the tiles of the population are read that hold a cell
+        bright enough to be urban, or one of the brightest of its city; picked cells elsewhere are NaN.
     execution : Execution, optional
         Threads here, or a Dask cluster.
     progress : callable, optional
@@ -200,24 +216,42 @@ def scan_year(
                 f"({zones.grid.describe()}); align it first"
             )
     rule = _Rule(min_light, min_density, saturated)
+    cell_bytes = _CELL_BYTES + getattr(lights, "cell_bytes", 0)
+    cells = _SLAB_CELLS * _CELL_BYTES // cell_bytes
+    if execution is not None and execution.memory_gb is not None:
+        # two slabs at least are held: one is read while the other is computed
+        cells = min(cells, int(execution.memory_gb * 1e9 / (2 * cell_bytes)))
+    nothing = (_NONE, _NONE)
     tasks = [
-        _Task(lights, population, centre, sums, edges, window, rule, pick or (_NONE, _NONE))
-        for window, centre, sums, edges in _slabs(zones)
+        _Task(lights, population, centre, sums, edges, window, rule, pick or nothing, pick_people or nothing, totals)
+        for window, centre, sums, edges in _slabs(zones, cells, getattr(population, "block_rows", 1))
     ]
-    slabs = run_tasks(_scan_slab, tasks, execution=execution, progress=progress)
-    scan = _joined(slabs, zones, lights is not None, population is not None)
-    if pick is None:
-        return replace(scan, picked_light=None)
-    return replace(scan, picked_light=_with_cells_beyond(scan.picked_light, pick, lights, [t.window for t in tasks]))
+    most = max((task.window.cells for task in tasks), default=0)
+    slabs = run_tasks(
+        _scan_slab, tasks, read=_read_slab, task_bytes=cell_bytes * most, execution=execution, progress=progress
+    )
+    has_totals = population is not None and (totals or lights is None)
+    scan = _joined(slabs, zones, lights is not None, population is not None, has_totals)
+    windows = [task.window for task in tasks]
+    return replace(
+        scan,
+        picked_light=None if pick is None else _with_cells_beyond(scan.picked_light, pick, lights, windows),
+        picked_population=(
+            None
+            if pick_people is None
+            else _with_cells_beyond(scan.picked_population, pick_people, population, windows)
+        ),
+    )
 
 
-def _slabs(zones: Zones) -> list[tuple[Window, Zones, Zones, EdgeCells | None]]:
-    """Cut the labelled part of the grid into slabs of rows; the cut depends on nothing but the zones."""
+def _slabs(zones: Zones, cells: int, block_rows: int) -> list[tuple[Window, Zones, Zones, EdgeCells | None]]:
+    """Cut the labelled part of the grid into slabs of rows, of so many cells and of whole tiles."""
     whole = zones.window
     if whole is None:
         return []
     interior = zones.interior()
-    rows = min(_SLAB_ROWS, max(64, _SLAB_CELLS // (whole.col1 - whole.col0) // 64 * 64))
+    unit = block_rows if block_rows <= _SLAB_ROWS else 1
+    rows = max(unit, min(_SLAB_ROWS, cells // (whole.col1 - whole.col0)) // unit * unit)
     slabs = []
     # cut at multiples of the slab height from the top of the file: slabs then begin at tiles
     for row0 in range(whole.row0 // rows * rows, whole.row1, rows):
@@ -230,8 +264,70 @@ def _slabs(zones: Zones) -> list[tuple[Window, Zones, Zones, EdgeCells | None]]:
     return slabs
 
 
-def _scan_slab(task: _Task) -> _Slab:
-    lights, population, centre, sums, edges, window, rule, pick = task
+_Begun = tuple["Callable[[], Block] | None", "Callable[[], Block] | None"]
+
+
+def _read_slab(task: _Task) -> _Begun:
+    """Decode the lights and the population of a slab."""
+    lights = None if task.lights is None else fetch(task.lights, task.window)
+    if task.population is None:
+        return lights, None
+    if task.totals or lights is None:
+        return lights, fetch(task.population, task.window)
+    block = lights()
+    return (lambda: block), _read_where_lit(task, block)
+
+
+def _read_where_lit(task: _Task, lights: Block) -> Callable[[], Block]:
+    """Read the tiles of the population that hold a bright cell of a city; the others count as without data."""
+    window, population = task.window, cast("GridSource", task.population)
+    width = window.col1 - window.col0
+    lit = _Lit(lights.values, lights.valid)
+    labels = task.centre.labels(window).ravel()[lit.cell]
+    wanted = lit.light > task.rule.min_light
+    if task.edges is None:
+        wanted &= labels >= 0
+    tied = _brightest_of_city(lit, labels, len(task.centre.codes))
+    cell = np.unique(np.concatenate([lit.cell[wanted], lit.cell[tied]]))
+    # a source that has no tiles is read in squares, a file of strips in whole rows
+    rows, cols = (max(64, int(getattr(population, name, 64))) for name in ("block_rows", "block_cols"))
+    counts: NDArray | None = None
+    counted = np.zeros(window.shape, bool)
+    # tiles begin at multiples of their size in the file, not in the window
+    band = (cell // width + window.row0) // rows
+    for k in np.unique(band).tolist():
+        tile = np.unique((cell[band == k] % width + window.col0) // cols)
+        for run in np.split(tile, np.flatnonzero(np.diff(tile) > 1) + 1):  # neighbours are read at once
+            part = Window(
+                max(k * rows, window.row0),
+                min((k + 1) * rows, window.row1),
+                max(int(run[0]) * cols, window.col0),
+                min((int(run[-1]) + 1) * cols, window.col1),
+            )
+            block = population.read(part)
+            if counts is None:
+                counts = np.zeros(window.shape, block.values.dtype)
+            here = (
+                slice(part.row0 - window.row0, part.row1 - window.row0),
+                slice(part.col0 - window.col0, part.col1 - window.col0),
+            )
+            counts[here], counted[here] = block.values, block.is_valid()
+    return lambda: Block(np.zeros(window.shape, np.int32) if counts is None else counts, counted)
+
+
+def _brightest_of_city(lit: _Lit, labels: NDArray, cities: int) -> NDArray:
+    """Which lit cells tie for the largest light of their city in this slab."""
+    zone = np.flatnonzero((labels >= 0) & (lit.light > 0))
+    largest = np.zeros(cities)
+    np.maximum.at(largest, labels[zone], lit.light[zone])
+    return zone[lit.light[zone] == largest[labels[zone]]]
+
+
+def _scan_slab(task: _Task, begun: _Begun) -> _Slab:
+    centre, sums, edges, window = task.centre, task.sums, task.edges, task.window
+    rule, pick, pick_people = task.rule, task.pick, task.pick_people
+    lights, population = (None if finish is None else finish() for finish in begun)
+    whole = task.totals or lights is None
     grid = centre.grid
     cities = len(centre.codes)
     runs = _Runs(sums, edges, window)
@@ -239,27 +335,28 @@ def _scan_slab(task: _Task) -> _Slab:
     counts: NDArray | None = None
     counted: NDArray[np.bool_] | None = None
     people = most = 0.0
+    picked_people = np.full(len(pick_people[0]), np.nan)
     if population is not None:
-        block = population.read(window)
-        counts, counted = block.values, block.valid
-        totals.population_cells[:] = runs.count(counted)
+        counts, counted = population.values, population.valid
+        picked_people = _pick(population, window, pick_people)
         most = _largest(counts, counted)
-        totals.population[:], people = runs.sum(counts, counted, most)
+        if whole:
+            totals.population_cells[:] = runs.count(counted)
+            totals.population[:], people = runs.sum(counts, counted, most)
     brightest, urban, largest = _no_brightest(), _no_urban(), -np.inf
     picked = np.full(len(pick[0]), np.nan)
     if lights is not None:
-        block = lights.read(window)
-        picked = _pick(block, window, pick)
-        lit = _Lit(block.values, block.valid)
+        picked = _pick(lights, window, pick)
+        lit = _Lit(lights.values, lights.valid)
         largest = lit.largest
         labels = centre.labels(window).ravel()
-        totals.light_cells[:] = runs.count(block.valid)
+        totals.light_cells[:] = runs.count(lights.valid)
         _add_light(totals, lit, labels, edges, window, rule)
         area = _Area(grid, window)
         brightest = _brightest_cells(lit, labels, counts, counted, area, cities)
         if counts is not None:
             urban = _urban_cells(lit, labels, edges, counts, counted, area, rule)
-    return _Slab(totals, urban, brightest, people, most, largest, picked)
+    return _Slab(totals, urban, brightest, people, most, largest, picked, picked_people)
 
 
 def _pick(block: Block, window: Window, pick: tuple[NDArray, NDArray]) -> NDArray:
@@ -273,20 +370,20 @@ def _pick(block: Block, window: Window, pick: tuple[NDArray, NDArray]) -> NDArra
 
 
 def _with_cells_beyond(
-    picked: NDArray | None, pick: tuple[NDArray, NDArray], lights: GridSource | None, read: Sequence[Window]
+    picked: NDArray | None, pick: tuple[NDArray, NDArray], source: GridSource | None, read: Sequence[Window]
 ) -> NDArray:
-    """Add the light of the cells that lie beyond all cities, one by one: few, if any."""
+    """Add the values of the cells that lie beyond all cities, one by one: few, if any."""
     row, col = pick
     found = np.full(len(row), np.nan) if picked is None else picked.copy()
-    if lights is None:
+    if source is None:
         return found
-    height, width = lights.grid.shape
+    height, width = source.grid.shape
     beyond = (row >= 0) & (row < height) & (col >= 0) & (col < width)
     for w in read:
         beyond &= ~((row >= w.row0) & (row < w.row1) & (col >= w.col0) & (col < w.col1))
     for k in np.flatnonzero(beyond).tolist():
         window = Window(int(row[k]), int(row[k]) + 1, int(col[k]), int(col[k]) + 1)
-        found[k] = _pick(lights.read(window), window, (row[k : k + 1], col[k : k + 1]))[0]
+        found[k] = _pick(source.read(window), window, (row[k : k + 1], col[k : k + 1]))[0]
     return found
 
 
@@ -480,12 +577,8 @@ def _brightest_cells(
 ) -> BrightestCells:
     """The cells of each city that tie for the largest light of the slab; light must be above zero."""
     zone = labels[lit.cell]
-    candidate = np.flatnonzero((zone >= 0) & (lit.light > 0))
-    zone, light, cell = zone[candidate], lit.light[candidate], lit.cell[candidate]
-    largest = np.zeros(cities)
-    np.maximum.at(largest, zone, light)
-    tied = light == largest[zone]
-    zone, light, cell = zone[tied].astype(np.int64), light[tied], cell[tied]
+    tied = _brightest_of_city(lit, zone, cities)
+    zone, light, cell = zone[tied].astype(np.int64), lit.light[tied], lit.cell[tied]
     row, col = area.position(cell)
     people = np.full(len(cell), np.nan)
     if counts is not None:
@@ -505,7 +598,12 @@ def _no_brightest() -> BrightestCells:
     return BrightestCells(whole, whole, whole, real, real, real)
 
 
-def _joined(slabs: Sequence[_Slab], zones: Zones, has_light: bool, has_population: bool) -> Scan:
+def _together(picked: Sequence[NDArray]) -> NDArray | None:
+    """Join what slabs found of the same cells: each has its own, the others are NaN."""
+    return functools.reduce(np.fmax, picked) if picked else None
+
+
+def _joined(slabs: Sequence[_Slab], zones: Zones, has_light: bool, has_population: bool, has_totals: bool) -> Scan:
     """Join slabs in the order of their rows."""
     totals = CityTotals.zeros(len(zones.codes))
     people = 0.0
@@ -516,9 +614,8 @@ def _joined(slabs: Sequence[_Slab], zones: Zones, has_light: bool, has_populatio
     found = BrightestCells(
         *map(np.concatenate, zip(_no_brightest(), *(slab.brightest for slab in slabs), strict=True))
     )
-    picked: NDArray | None = None
-    for slab in slabs:
-        picked = slab.picked_light if picked is None else np.fmax(picked, slab.picked_light)
+    picked = _together([slab.picked_light for slab in slabs])
+    picked_people = _together([slab.picked_population for slab in slabs])
     largest = np.zeros(len(zones.codes))
     np.maximum.at(largest, found.zone, found.light)
     tied = found.light == largest[found.zone]
@@ -531,6 +628,8 @@ def _joined(slabs: Sequence[_Slab], zones: Zones, has_light: bool, has_populatio
         max((slab.largest_count for slab in slabs), default=0.0),
         max((slab.largest_light for slab in slabs), default=-np.inf),
         picked,
+        picked_people,
         has_light,
         has_population,
+        has_totals,
     )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -36,6 +37,10 @@ OVERLAP_TOLERANCE = 0.01
 _TIE = 1e-7
 
 
+# Raised whenever the same polygons on the same lattice give other cells: label grids kept before are made anew.
+LABELS_VERSION = 1
+
+
 class EdgeCells(NamedTuple):
     """Parts of cells along borders, sorted by row, column and zone.
 
@@ -53,6 +58,18 @@ class EdgeCells(NamedTuple):
         first, last = np.searchsorted(self.row, np.array([row0, row1], self.row.dtype))
         part = slice(int(first), int(last))
         return EdgeCells(self.row[part], self.col[part], self.zone[part], self.fraction[part])
+
+    def fraction_of(self, row: NDArray, col: NDArray, zone: NDArray) -> tuple[NDArray, NDArray]:
+        """Return which of some pairs of a cell and a city are entries, and their covered fractions."""
+        if not len(self.row):
+            return np.zeros(0, np.int64), np.zeros(0)
+        width = max(int(self.col.max()), int(np.max(col, initial=0))) + 1
+        cities = max(int(self.zone.max()), int(np.max(zone, initial=0))) + 1
+        key = (self.row.astype(np.int64) * width + self.col) * cities + self.zone
+        wanted = (np.asarray(row, np.int64) * width + col) * cities + zone
+        at = np.minimum(np.searchsorted(key, wanted), len(key) - 1)
+        found = np.flatnonzero(key[at] == wanted)
+        return found, self.fraction[at[found]]
 
 
 @dataclass(frozen=True)
@@ -139,6 +156,26 @@ class Zones:
             window.row1 - window.row0, width
         )
 
+    def zone_at(self, row: NDArray, col: NDArray) -> NDArray:
+        """Look up the zone of cells by their runs: -1 where there is none.
+
+        Parameters
+        ----------
+        row, col : arrays of int
+
+        Returns
+        -------
+        array of int
+        """
+        if not len(self.row):
+            return np.full(len(row), -1)
+        width = self.grid.width
+        origin = self.row.astype(np.int64) * width
+        cell = np.asarray(row, np.int64) * width + col
+        run = np.searchsorted(origin + self.start, cell, side="right") - 1
+        inside = (run >= 0) & (cell < (origin + self.stop)[np.maximum(run, 0)])
+        return np.where(inside, self.zone[np.maximum(run, 0)], -1)
+
     def cells(self) -> NDArray:
         """Count the cells of each city whose centre it holds."""
         return np.bincount(self.zone, self.stop - self.start, len(self.codes)).astype(np.int64)
@@ -152,10 +189,15 @@ class Zones:
 
     def interior(self) -> Zones:
         """Return the runs without edge cells (all runs, where membership is by centre)."""
+        return self._interior
+
+    @cached_property
+    def _interior(self) -> Zones:
         if self.edges is None or not len(self.edges.row) or not len(self.row):
             return self
         width = self.grid.width
-        edge = np.unique(self.edges.row.astype(np.int64) * width + self.edges.col)
+        edge = self.edges.row.astype(np.int64) * width + self.edges.col  # sorted: a cell's entries stand together
+        edge = edge[np.diff(edge, prepend=-1) != 0]
         first = self.row.astype(np.int64) * width + self.start
         last = self.row.astype(np.int64) * width + self.stop
         run = np.searchsorted(first, edge, side="right") - 1
@@ -185,6 +227,10 @@ class Zones:
 
     def area_km2(self) -> NDArray:
         """Geodesic area of each city on the grid (km2): its cells, or with coverage its parts of cells."""
+        return self._area_km2
+
+    @cached_property
+    def _area_km2(self) -> NDArray:
         runs = self.interior()
         areas = np.zeros(len(self.codes))
         window = runs.window

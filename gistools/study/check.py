@@ -16,10 +16,10 @@ from gistools.city.form import COLUMNS, FormOptions
 from gistools.errors import GistoolsError, InputError
 from gistools.io.tables import read_table
 from gistools.io.vectors import read_boundaries, vector_files
-from gistools.raster.zones import label_zones
 from gistools.study.config import StudyConfig
 from gistools.study.form import open_form_grids
 from gistools.study.inputs import GridFiles, Grids, Problem, check_boundaries
+from gistools.study.labels import LabelFiles
 from gistools.study.panel import join_panel, read_city_years
 from gistools.study.parcels import read_parcels
 
@@ -41,6 +41,7 @@ class Inputs:
     truth: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    label: LabelFiles = field(default_factory=LabelFiles)
 
     def summary(self) -> str:
         """What there is, in one line."""
@@ -117,7 +118,7 @@ def check_study(config: StudyConfig) -> Inputs:
         known_cbds=config.form.cbd_table is not None,
     )
     inputs = Inputs(boundaries, grids, problems=list(grids.problems))
-    inputs.notes += [*grids.notes, *check_boundaries(boundaries, grids)]
+    inputs.notes += [*grids.notes, *check_boundaries(boundaries, grids, inputs.label)]
     for part, read in (
         ("form", _read_cbds),
         ("yearbook", _read_yearbook),
@@ -153,7 +154,7 @@ def _read_cbds(config: StudyConfig, inputs: Inputs) -> None:
     grids = inputs.grids
     year = grids.years[0]
     grid = (grids.population.get(year) or grids.lights[year]).grid
-    known_cbds(read_table(inputs.cbds), grid, label_zones(inputs.boundaries, grid))
+    known_cbds(read_table(inputs.cbds), grid, inputs.label(inputs.boundaries, grid))
 
 
 def _read_yearbook(config: StudyConfig, inputs: Inputs) -> None:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from gistools.checks import closest, listed
 from gistools.errors import ConfigError, FileMissingError, InputError
 
 FIRST_YEAR, LAST_YEAR = 1900, 2100
+
+# Characters of a text in a study: a path, a name, a pattern
+_LONGEST = 1000
+_SHOWN = reprlib.Repr()
+_SHOWN.maxstring = _SHOWN.maxother = _SHOWN.maxlong = 60
+_SHOWN.maxlevel = 2
 
 
 def parse_years(text: str | int | Iterable[int]) -> tuple[int, ...]:
@@ -68,12 +75,25 @@ def _text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
+def _types_of(annotation: Any) -> set[Any]:
+    """The types that an annotation allows, those inside a union too."""
+    return {annotation}.union(*map(_types_of, get_args(annotation))) if annotation is not None else set()
+
+
 Years = Annotated[tuple[int, ...], BeforeValidator(_years)]
 Text = Annotated[str, BeforeValidator(_text)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, str_max_length=_LONGEST)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # YAML reads yes, no, on and off as true and false, which pass for 1 and 0
+        if isinstance(value, bool) and bool not in _types_of(cls.model_fields[str(info.field_name)].annotation):
+            raise ValueError("write a number or a text, not a truth value (yes and no are that in YAML)")
+        return value
 
 
 class BoundariesConfig(_Part):
@@ -109,6 +129,7 @@ class FormConfig(_Part):
     radius_km: float = Field(3.0, gt=0)
     assign: Literal["centre", "coverage"] = "centre"
     align: Literal["mean", "nearest"] = "mean"
+    measures: Literal["all", "urban"] = "all"
 
 
 class ParcelsConfig(_Part):
@@ -259,6 +280,10 @@ def load_config(path: str | Path) -> StudyConfig:
         raw = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_UniqueKeys)  # noqa: S506  (a SafeLoader)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path.name} is not UTF-8 text; save it as UTF-8") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path.name} is nested too deeply to be a study; write it anew from an example") from error
+    except ValueError as error:  # a number of thousands of digits, a day that no calendar has
+        raise ConfigError(f"{path.name} holds a number or a date that cannot be one; correct or quote it") from error
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}" if where is not None else ""
@@ -327,7 +352,7 @@ def _first_fault(error: ValidationError) -> str:
     if fault["type"] == "missing":
         return f"'{key}' is missing{more}"
     message = re.sub(r"^Value error, ", "", fault["msg"])
-    return f"'{key}' is {fault['input']!r}: {message[0].lower()}{message[1:]}{more}"
+    return f"'{key}' is {_SHOWN.repr(fault['input'])}: {message[0].lower()}{message[1:]}{more}"
 
 
 def _known_keys(where: list[Any]) -> list[str]:

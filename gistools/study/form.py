@@ -15,6 +15,7 @@ from gistools.io.atomic import require_writable
 from gistools.io.tables import read_table, require_table_extension, write_table
 from gistools.raster.tasks import Execution
 from gistools.study.inputs import GridFiles, Grids, Problem, check_boundaries, open_grids
+from gistools.study.labels import LabelFiles
 from gistools.study.progress import Progress
 from gistools.study.years import YearFiles
 
@@ -91,6 +92,7 @@ def measure_form(
     cbd_table: Path | None = None,
     years_folder: Path | None = None,
     reuse: bool = True,
+    label: LabelFiles | None = None,
     execution: Execution | None = None,
     progress: Progress | None = None,
 ) -> FormResult:
@@ -111,6 +113,8 @@ def measure_form(
         Where finished years are kept.
     reuse : bool
         Take over finished years found there.
+    label : LabelFiles, optional
+        Label grids made before; by default they are kept in the folder of the years.
     execution : Execution, optional
     progress : Progress, optional
 
@@ -124,13 +128,14 @@ def measure_form(
         If nothing can be measured.
     """
     progress = progress or Progress(len(years), quiet=True)
+    label = label or LabelFiles(years_folder)
     failures = [problem for problem in grids.problems if problem.year is not None]
     for problem in failures:
         progress.say(f"Set aside: {problem}")
     bad = sorted({problem.year for problem in failures if problem.year is not None})
     grids.drop(bad)
     progress.years = len(grids.years)
-    notes = [*grids.notes, *check_boundaries(boundaries, grids)]
+    notes = [*grids.notes, *check_boundaries(boundaries, grids, label)]
     cbds = None if cbd_table is None else read_table(cbd_table)
     store = None
     if years_folder is not None:
@@ -158,6 +163,7 @@ def measure_form(
         cbds=cbds,
         saturated=grids.saturated,
         store=store,
+        label=label,
         execution=execution,
         progress=progress,
         on_failure=failed,
@@ -166,7 +172,7 @@ def measure_form(
     return FormResult(
         panel,
         grids,
-        taken_over=store.taken_over if store else [],
+        taken_over=sorted(store.taken_over) if store else [],
         counts=dict(panel.attrs.pop("counts")),
         hashes=store.hashes if store else {},
         failures=failures,

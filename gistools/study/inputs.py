@@ -11,8 +11,10 @@ import geopandas as gpd
 import numpy as np
 
 from gistools.checks import listed
+from gistools.city.form import LabelMaker
 from gistools.errors import GistoolsError, GridError, InputError
 from gistools.grid import Grid, GridSource, Product, same_crs
+from gistools.io.raster_paths import is_packed
 from gistools.io.rasters import (
     RasterSource,
     TiledSource,
@@ -25,9 +27,17 @@ from gistools.io.rasters import (
     year_files,
 )
 from gistools.raster.align import Align, align, describe_alignment
-from gistools.raster.lights import CompositeSource, lights_product, satellite, series_notes, thresholds_note
+from gistools.raster.calibration import Calibration, moved_threshold_note, tagged_calibrations
+from gistools.raster.lights import (
+    CALIBRATED,
+    CompositeSource,
+    lights_product,
+    satellite,
+    series_notes,
+    thresholds_note,
+)
 from gistools.raster.population import judge_counts, population_product, refuse_density_tags
-from gistools.raster.zones import label_zones
+from gistools.raster.zones import Zones, label_zones
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -174,13 +184,20 @@ def _open_years(
         grids.files[year] += [(part, file) for path in paths for file in raster_files(path)]
         if note:
             grids.notes.append(f"{year}: {note}")
+        packed = [path.name for path in paths if is_packed(path)]
+        if packed:
+            grids.notes.append(
+                f"{year}: {listed(packed)} {'was' if len(packed) == 1 else 'were'} unpacked into a temporary folder; "
+                "what is read often is quicker unpacked once and for all"
+            )
 
 
 def _open_lights(paths: Sequence[Path], product: str) -> tuple[GridSource, Product, str | None]:
-    known = lights_product(paths[0].name, str(raster_facts(paths[0])["dtype"]), product=product)
+    facts = raster_facts(paths[0])
+    known = lights_product(paths[0].name, str(facts["dtype"]), product=product, tags=facts["tags"])
     by_satellite: dict[str | None, list[Path]] = {}
     for path in paths:
-        by_satellite.setdefault(satellite(path.name), []).append(path)
+        by_satellite.setdefault(satellite(path.name) or satellite(path.parent.name), []).append(path)
     sources = [open_tiles(group, known) for group in by_satellite.values()]
     if len(sources) == 1:
         return sources[0], known, None
@@ -227,6 +244,10 @@ def _notes(grids: Grids, min_light: float, how: Align) -> list[str]:
         note = thresholds_note(product, min_light)
         if note:
             notes.append(note)
+    calibrated = [grids.lights[y] for y in grids.years if grids.light_products.get(y) is CALIBRATED]
+    moved = moved_threshold_note([one for source in calibrated for one in _calibrations(source)], min_light)
+    if moved:
+        notes.append(moved)
     notes += series_notes({year: p for year, p in grids.light_products.items() if year in grids.years})
     if {p.name for p in grids.population_products.values()} == {"LandScan"} and len(grids.years) > 1:
         notes.append(
@@ -236,13 +257,23 @@ def _notes(grids: Grids, min_light: float, how: Align) -> list[str]:
     return notes
 
 
-def check_boundaries(boundaries: gpd.GeoDataFrame, grids: Grids) -> list[str]:
+def _calibrations(source: GridSource) -> list[Calibration]:
+    """The calibrations that went into a year of calibrated lights, as its files state them."""
+    if isinstance(source, CompositeSource):
+        return [one for part in source.sources for one in _calibrations(part)]
+    first = source.tiles[0] if isinstance(source, TiledSource) else source
+    return tagged_calibrations(dict(first.tags)) if isinstance(first, RasterSource) else []
+
+
+def check_boundaries(boundaries: gpd.GeoDataFrame, grids: Grids, label: LabelMaker = label_zones) -> list[str]:
     """Lay the cities over the grids: refuse boundaries that miss them, and say which cities reach past them.
 
     Parameters
     ----------
     boundaries : GeoDataFrame
     grids : Grids
+    label : callable
+        Makes the label grid.
 
     Returns
     -------
@@ -254,13 +285,28 @@ def check_boundaries(boundaries: gpd.GeoDataFrame, grids: Grids) -> list[str]:
     BoundaryError
         If no city touches the grid, or cities overlap.
     """
-    notes: list[str] = []
     year = grids.years[0]
     source = grids.population.get(year) or grids.lights[year]
-    zones = label_zones(boundaries, source.grid)
+    return zones_notes(label(boundaries, source.grid))
+
+
+def zones_notes(zones: Zones) -> list[str]:
+    """Say which cities reach past the grid, or hold no cell of it.
+
+    Parameters
+    ----------
+    zones : Zones
+
+    Returns
+    -------
+    list of str
+        Notes.
+    """
+    notes: list[str] = []
     outside = [code for code, share in zip(zones.codes, zones.outside_share, strict=True) if share >= 1]
     past = [code for code, share in zip(zones.codes, zones.outside_share, strict=True) if 0.001 < share < 1]
-    small = [c for c, n, s in zip(zones.codes, zones.cells(), zones.outside_share, strict=True) if n == 0 and s < 1]
+    held = zones.covered_cells()
+    small = [c for c, n, s in zip(zones.codes, held, zones.outside_share, strict=True) if n == 0 and s < 1]
     for codes, said in (
         (outside, "lie outside the grid; their rows are missing"),
         (past, "reach past the grid; only their part inside it is measured"),
@@ -278,7 +324,8 @@ def read_lights(path: str | Path, *, product: str = "auto", year: int | None = N
     ----------
     path : path
     product : str
-        ``"auto"`` (by name and number type), or ``dmsp``, ``harmonised``, ``viirs``, ``black-marble``, ``radiance``.
+        ``"auto"`` (by name, tags and number type), or ``dmsp``, ``calibrated``, ``harmonised``, ``viirs``,
+        ``black-marble``, ``radiance``.
     year : int, optional
         Goes into the attributes.
 
@@ -288,7 +335,9 @@ def read_lights(path: str | Path, *, product: str = "auto", year: int | None = N
         NaN without data; attributes ``units``, ``product``, ``source``, ``year``.
     """
     path = Path(path)
-    return read_grid(path, lights_product(path.name, str(raster_facts(path)["dtype"]), product=product), year=year)
+    facts = raster_facts(path)
+    known = lights_product(path.name, str(facts["dtype"]), product=product, tags=facts["tags"])
+    return read_grid(path, known, year=year)
 
 
 def read_population(path: str | Path, *, product: str = "auto", year: int | None = None) -> xr.DataArray:

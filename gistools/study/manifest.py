@@ -12,7 +12,7 @@ from typing import Any
 import pyproj
 import rasterio
 
-from gistools.io.rasters import file_hash
+from gistools.io.rasters import file_hash, file_stamp
 from gistools.version import __version__
 
 # Versions that numbers may depend on.
@@ -37,7 +37,7 @@ def input_entry(role: str, path: Path, sha256: str | None = None) -> dict[str, A
         "role": role,
         "path": str(path),
         "sha256": sha256 or file_hash(path),
-        "bytes": path.stat().st_size,
+        "bytes": file_stamp(path)[1],
     }
 
 

@@ -20,19 +20,24 @@ class Progress:
         Standard error by default.
     quiet : bool
         Write nothing.
+    done : str
+        What a finished year is.
     """
 
-    def __init__(self, years: int, *, stream: TextIO | None = None, quiet: bool = False) -> None:
+    def __init__(
+        self, years: int, *, stream: TextIO | None = None, quiet: bool = False, done: str = "measured"
+    ) -> None:
         self.years = years
+        self.done = done
         self.stream = stream or sys.stderr
         self.quiet = quiet
         self.live = not quiet and self.stream.isatty()
         self.begun = time.monotonic()
-        self.finished: set[int] = set()
+        self.finished: set[int | str] = set()
         self.drawn = 0.0
 
-    def __call__(self, year: int, done: int, of: int) -> None:
-        """Report blocks done of a year."""
+    def __call__(self, year: int | str, done: int, of: int) -> None:
+        """Report blocks done of a year (or of a file, where there are no years)."""
         if done >= of:
             self.finished.add(year)
         part = len(self.finished) + (done / of if of and year not in self.finished else 0.0)
@@ -42,7 +47,7 @@ class Progress:
             self.drawn = now
             self._write(f"\r\x1b[K{year}: block {done} of {of}, year {len(self.finished)} of {self.years}{left}")
         elif not self.live and done >= of:
-            self._write(f"{year}: measured, year {len(self.finished)} of {self.years}{left}\n")
+            self._write(f"{year}: {self.done}, year {len(self.finished)} of {self.years}{left}\n")
 
     def say(self, text: str) -> None:
         """Write a line of its own."""

@@ -31,7 +31,6 @@ from gistools.io.vectors import write_vector
 from gistools.panel.panel import Panel
 from gistools.parcels.distance import parcels_by_city_year
 from gistools.raster.tasks import Execution
-from gistools.raster.zones import label_zones
 from gistools.spatial.models import fit_spatial
 from gistools.spatial.moran import moran_by_year
 from gistools.study.check import Inputs, check_study, form_options
@@ -162,6 +161,7 @@ def run_study(
         raise ConfigError(f"{refused[0]}{more}")
     _prepare_folder(folder, inputs.files(config), resume=resume, overwrite=overwrite)
     write_text(folder / STUDY, _MARK + config.to_yaml())
+    inputs.label.folder = folder / "years"
     steps = _Steps(config, inputs, folder, progress)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -250,6 +250,7 @@ def _run(steps: _Steps, execution: Execution | None, started: str) -> RunResult:
         steps.options,
         cbd_table=steps.inputs.cbds,
         years_folder=folder / "years",
+        label=steps.inputs.label,
         execution=execution,
         progress=progress,
     )
@@ -477,7 +478,8 @@ def _clips_step(steps: _Steps, form: FormResult) -> None:
 def _sensitivity_step(steps: _Steps, form: FormResult, execution: Execution | None) -> None:
     base = steps.options.base_year if steps.options.base_year is not None else steps.config.years[0]
     year = base if base in form.grids.population else int(form.panel["year"].min())
-    zones = label_zones(steps.inputs.boundaries, form.grids.population[year].grid, assign=steps.options.assign)
+    label = steps.inputs.label
+    zones = label(steps.inputs.boundaries, form.grids.population[year].grid, assign=steps.options.assign)
     table = sensitivity(
         form.grids.lights[year], form.grids.population[year], zones, steps.options, execution=execution
     )

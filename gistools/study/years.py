@@ -17,7 +17,7 @@ from gistools.city.form import RULES_VERSION, FormOptions, YearForm
 from gistools.errors import GridError, TableError
 from gistools.grid import Product
 from gistools.io.atomic import plain
-from gistools.io.rasters import file_hash
+from gistools.io.rasters import file_hash, file_stamp
 from gistools.io.tables import read_table, write_table
 from gistools.version import __version__
 
@@ -29,12 +29,6 @@ def boundaries_hash(boundaries: gpd.GeoDataFrame) -> str:
     for code, shape in zip(boundaries["city_code"], shapely.to_wkb(boundaries.geometry.array), strict=True):
         digest.update(str(code).encode() + b"\0" + shape)
     return digest.hexdigest()
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes when a file is written anew."""
-    facts = path.stat()
-    return facts.st_mtime_ns, facts.st_size
 
 
 class YearFiles:
@@ -95,7 +89,7 @@ class YearFiles:
     def hash_of(self, path: Path) -> str:
         """The SHA-256 of an input, computed once a run."""
         if path not in self.hashes:
-            self._stamps[path] = _stamp(path)
+            self._stamps[path] = file_stamp(path)
             self.hashes[path] = file_hash(path)
         return self.hashes[path]
 
@@ -142,7 +136,7 @@ class YearFiles:
         GridError
             If one of its rasters changed since the year was begun.
         """
-        changed = [path for _, path in self.files.get(form.year, ()) if self._stamps.get(path) != _stamp(path)]
+        changed = [path for _, path in self.files.get(form.year, ()) if self._stamps.get(path) != file_stamp(path)]
         if changed:
             raise GridError(f"{changed[0]} changed while it was read; run again when it is whole")
         table = form.table.copy()

@@ -20,6 +20,7 @@ from slow_form import slow_form
 from gistools.city.form import COLUMNS, FormOptions, city_form, measure_year, needs_base_year
 from gistools.errors import GridError, InputError
 from gistools.grid import Grid, geodesic_km
+from gistools.raster.tasks import Execution
 from gistools.raster.zones import label_zones
 
 GRID = lonlat_grid((5, 5))
@@ -633,3 +634,45 @@ def test_the_order_of_the_cities_does_not_matter():
 def test_options_out_of_range_are_refused(options):
     with pytest.raises(InputError, match=next(iter(options))):
         FormOptions(**options)
+
+
+def test_measures_of_urban_cells_alone_are_those_of_all():
+    grids = series([2001, 2002], moving=True)
+    every = city_form(cities(CITY), **grids)
+    urban = city_form(cities(CITY), **grids, options=FormOptions(measures="urban"))
+    missing = {
+        "population",
+        "central_population",
+        "central_density",
+        "suburban_share",
+        "population_missing_cells",
+    }
+    assert every[list(missing)].notna().all(axis=None)
+    assert urban[list(missing)].isna().all(axis=None)
+    same = [column for column in every if column not in missing]
+    pd.testing.assert_frame_equal(every[same], urban[same])
+
+
+def test_years_side_by_side_are_years_one_by_one():
+    years = list(range(2001, 2009))
+    grids = series(years, growth=1.03)
+    one = city_form(cities(CITY), **grids, execution=Execution(1))
+    for workers in (2, 3, 8):
+        calls = []
+        many = city_form(
+            cities(CITY), **grids, execution=Execution(workers), progress=lambda *c, seen=calls: seen.append(c)
+        )
+        pd.testing.assert_frame_equal(one, many, check_exact=True)
+        assert {year for year, done, of in calls if done == of} == set(years)
+
+
+def test_a_bad_year_among_years_side_by_side_is_reported_in_order():
+    grids = series(list(range(2001, 2007)))
+    for year in (2003, 2005):
+        grids["population"][year] = source(DENSITY * 1e10)
+    bad = []
+    panel = city_form(
+        cities(CITY), **grids, execution=Execution(3), on_failure=lambda year, error: bad.append((year, str(error)))
+    )
+    assert [year for year, _ in bad] == [2003, 2005]
+    assert sorted(panel["year"].unique()) == [2001, 2002, 2004, 2006]

@@ -380,7 +380,9 @@ def test_many_files_may_be_open_and_a_closed_one_can_be_replaced(tmp_path):
         assert [int(s.read(s.grid.whole).values[0, 0]) for s in sources] == list(range(40))
     close_rasters()
     write_raster(tmp_path / "39.tif", np.full((2, 2), 99, "uint8"))
-    assert sources[39].read(sources[39].grid.whole).values[0, 0] == 99
+    with pytest.raises(GridError, match=r"39\.tif changed while it was read; run again when it is whole"):
+        sources[39].read(sources[39].grid.whole)  # what was judged is another file
+    assert open_raster(paths[39]).read(sources[39].grid.whole).values[0, 0] == 99
     close_rasters()
 
 

@@ -1,6 +1,7 @@
 """The one-pass engine: equal to whole arrays, the same bits for any workers, nothing lost at the cuts."""
 
-from dataclasses import fields
+import weakref
+from dataclasses import dataclass, fields
 from unittest import mock
 
 import numpy as np
@@ -19,13 +20,13 @@ from raster_factory import (
 )
 
 from gistools.errors import GridError, InputError
-from gistools.grid import Grid
+from gistools.grid import ArraySource, Block, Grid
 from gistools.io.rasters import open_raster
 from gistools.raster import zonal
 from gistools.raster.align import align
 from gistools.raster.lights import DMSP, CompositeSource
 from gistools.raster.population import COUNTS
-from gistools.raster.tasks import Execution
+from gistools.raster.tasks import Execution, run_tasks
 from gistools.raster.zonal import CityTotals, scan_year
 from gistools.raster.zones import label_zones
 
@@ -161,10 +162,13 @@ def test_any_number_of_workers_gives_the_same_bits(assign, monkeypatch):
     boundaries, grid, lights, people = a_country()
     zones = label_zones(boundaries, grid, assign=assign)
     monkeypatch.setattr(zonal, "_SLAB_ROWS", 7)
+    tasks = []
+    monkeypatch.setattr(zonal, "run_tasks", lambda f, t, **o: tasks.append(len(t)) or run_tasks(f, t, **o))
     scans = [
         scan_year(align(lights, grid), people, zones, saturated=63, execution=Execution(n)) for n in (1, 2, 4, None)
     ]
-    assert len(zonal._slabs(zones)) > 20
+    assert set(tasks) == {tasks[0]}
+    assert tasks[0] > 20
     for other in scans[1:]:
         same_bits(scans[0], other)
 
@@ -189,7 +193,7 @@ def test_a_cluster_by_address_gives_the_same_bits(tmp_path, monkeypatch):
         same_bits(here, there)
         assert calls == [(k, 4) for k in range(5)]
         count_file.write_bytes(count_file.read_bytes()[:2000])
-        with pytest.raises(GridError, match=r"pop\.tif cannot be"):
+        with pytest.raises(GridError, match=r"pop\.tif changed while it was read"):
             scan_year(*sources, zones, execution=execution)
 
 
@@ -209,12 +213,61 @@ def test_results_do_not_hang_on_where_the_slabs_are_cut(assign, rows, monkeypatc
     assert cut.population_in_window <= whole.population_in_window * (1 + 1e-12)
 
 
-def test_memory_bounds_the_rows_of_wide_grids(monkeypatch):
-    monkeypatch.setattr(zonal, "_SLAB_CELLS", 4000)
+@pytest.mark.parametrize(
+    ("cells", "block_rows", "heights"),
+    [
+        (4000, 1, [100, 100, 100]),
+        (4000, 64, [64, 64, 64, 64, 44]),  # whole tiles
+        (400, 64, [64, 64, 64, 64, 44]),  # but one at least
+        (2_000_000, 128, [300]),
+        (2_000_000, 21_600, [300]),  # a file of one strip has no tiles to speak of
+    ],
+)
+def test_slabs_hold_so_many_cells_and_whole_tiles(cells, block_rows, heights):
     zones = zones_of(np.zeros((300, 40), int), lonlat_grid((300, 40)))
-    assert [slab[0].shape[0] for slab in zonal._slabs(zones)] == [64, 64, 64, 64, 44]
-    monkeypatch.setattr(zonal, "_SLAB_CELLS", 4_000_000)
-    assert [slab[0].shape[0] for slab in zonal._slabs(zones)] == [300]
+    assert [slab[0].shape[0] for slab in zonal._slabs(zones, cells, block_rows)] == heights
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A source that keeps account of the blocks alive at a time."""
+
+    inner: ArraySource
+    alive: list
+    most: list
+
+    @property
+    def grid(self):
+        return self.inner.grid
+
+    name = "watched"
+
+    def read(self, window):
+        block = self.inner.read(window)
+        copy = block.values.copy()
+        self.alive.append(copy.nbytes)
+        self.most.append(sum(self.alive))
+        weakref.finalize(copy, self.alive.remove, copy.nbytes)
+        return Block(copy, block.valid)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_a_limit_on_memory_is_obeyed(workers):
+    grid = lonlat_grid((600, 400))
+    count = np.arange(240_000).reshape(600, 400) % 977
+    zones = zones_of(np.zeros((600, 400), int), grid)
+    most = {}
+    for memory in (None, 4e-4):
+        watched = Watched(source(count), [], [])
+        scan = scan_year(None, watched, zones, execution=Execution(workers, memory_gb=memory))
+        assert scan.totals.population[0] == count.sum()
+        most[memory] = max(watched.most)
+    # blocks of eight bytes a cell are a sixth of what a slab takes
+    assert most[4e-4] <= 4e5 / 6 * 1.1
+    assert most[None] > 4 * most[4e-4]
+    assert Execution(workers, memory_gb=1.0).in_flight(0.4e9) == min(2, 2 * workers)
+    with pytest.raises(InputError, match="memory is -1"):
+        Execution(memory_gb=-1)
 
 
 @pytest.mark.parametrize("assign", ["centre", "coverage"])
@@ -356,3 +409,50 @@ def test_sums_by_coverage_agree_with_exactextract(country_file):
     peer = exact_extract(str(path), boundaries, ["sum", "count"], output="pandas")
     np.testing.assert_allclose(scan.totals.population, peer["sum"], rtol=1e-7)
     np.testing.assert_allclose(scan.totals.population_cells, peer["count"], rtol=1e-7)
+
+
+@dataclass(frozen=True)
+class Tiled:
+    """A source in tiles of 64 x 64 that keeps account of the windows read."""
+
+    inner: ArraySource
+    windows: list
+    block_rows = block_cols = 64
+    name = "tiled"
+
+    @property
+    def grid(self):
+        return self.inner.grid
+
+    def read(self, window):
+        self.windows.append(window)
+        return self.inner.read(window)
+
+
+@pytest.mark.parametrize("assign", ["centre", "coverage"])
+def test_without_totals_only_the_tiles_with_light_are_read(assign, monkeypatch):
+    monkeypatch.setattr(zonal, "_SLAB_ROWS", 128)
+    rng = np.random.default_rng(8)
+    grid = lonlat_grid((400, 500))
+    halves = [cell_box(grid, 20.3, 390, 30.4, 250.6), cell_box(grid, 20.3, 390, 250.6, 470)]
+    zones = label_zones(cities(halves), grid, assign=assign)
+    light = np.zeros(grid.shape, "uint8")
+    light[100:130, 80:100] = rng.integers(5, 63, (30, 20))  # rows 64-191, columns 64-127
+    light[300, 400] = 7  # the brightest of the second city, though not bright
+    light[5, 5] = 60  # of no city
+    count = rng.gamma(1, 3000, grid.shape).astype("int32")
+    whole = scan_year(source(light, grid), source(count, grid), zones)
+    tiled = Tiled(source(count, grid), [])
+    part = scan_year(source(light, grid), tiled, zones, totals=False)
+    assert whole.has_totals
+    assert not part.has_totals
+    assert len(whole.urban.row) > 100
+    for kept in ("urban", "brightest"):
+        for one, other in zip(getattr(whole, kept), getattr(part, kept), strict=True):
+            assert np.array_equal(one, other)
+    read = np.zeros(grid.shape, bool)
+    for window in tiled.windows:
+        assert not read[window.row0 : window.row1, window.col0 : window.col1].any()  # nothing twice
+        read[window.row0 : window.row1, window.col0 : window.col1] = True
+    # three tiles, cut where the slabs and the cities end
+    assert read[64:192, 64:128].sum() + read[256:320, 384:448].sum() == read.sum() <= 3 * 64 * 64

@@ -13,9 +13,10 @@ from run_factory import HOSTILE, YEARS, make_cities, make_clip, make_run
 
 from gistools.errors import FileMissingError, GridError, TableError
 from gistools.io.atomic import PARTIAL
+from gistools.study._gallery import map_columns, urban_cells
 from gistools.study._report_sections import failed_parts, flat_options, note_counts, sensitivity_labels
 from gistools.study._run_folder import read_run
-from gistools.study.report import map_columns, urban_cells, write_report
+from gistools.study.report import write_report
 
 
 @pytest.fixture(scope="module")

@@ -61,7 +61,7 @@ def run(
 
 
 def bytes_of(folder, keep="kept"):
-    return {path.name: path.read_bytes() for path in sorted((folder / keep).iterdir())}
+    return {path.name: path.read_bytes() for path in sorted((folder / keep).glob("*.parquet"))}
 
 
 def change(folder, name, *, urban=False):
@@ -235,9 +235,9 @@ from gistools.raster import zonal
 from gistools.cli.main import main
 slow = zonal._scan_slab
 zonal._SLAB_ROWS = 64
-def scan(task):
+def scan(task, blocks):
     time.sleep(0.15)
-    return slow(task)
+    return slow(task, blocks)
 zonal._scan_slab = scan
 main(sys.argv[1:])
 """
@@ -281,16 +281,16 @@ def test_a_full_disk_is_no_fault_of_a_year(country, monkeypatch, at):
     save, saved = YearFiles.save, []
 
     def fill(self, form):
-        saved.append(form.year)
-        if len(saved) == at:
+        if len(saved) >= at - 1:
             raise OutputError("the disk is full")
         save(self, form)
+        saved.append(form.year)
 
     monkeypatch.setattr(YearFiles, "save", fill)
     with pytest.raises(OutputError, match=r"^the disk is full$"):
         run(country)
-    assert len(saved) == at
-    assert len(list((country / "kept").glob("*.parquet"))) == at - 1
+    assert sorted(int(path.stem) for path in (country / "kept").glob("*.parquet")) == sorted(saved)
+    assert len(saved) == at - 1
 
 
 def test_side_files_and_the_sources_of_a_mosaic_are_inputs_too(country):
