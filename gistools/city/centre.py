@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 CbdTies = Literal["cluster-density", "cluster-centroid", "population-weighted"]
 CBD_TIES: tuple[CbdTies, ...] = ("cluster-density", "cluster-centroid", "population-weighted")
 
-CBD_COLUMNS = ["row", "col", "cbd_lon", "cbd_lat", "cbd_light", "cbd_ties", "cbd_rule"]
 
 
 def find_cbds(
@@ -77,14 +76,13 @@ def find_cbds(
     first = order[np.unique(zone[order], return_index=True)[1]]
     city = zone[first]
     tied = np.bincount(zone, minlength=len(codes))
-    clusters = _clusters_of_largest_size(zone, label, in_cluster, len(codes))
     table.iloc[city, 0] = brightest.row[first]
     table.iloc[city, 1] = brightest.col[first]
     lon, lat = grid.lonlat(brightest.row[first], brightest.col[first])
     table.iloc[city, 2], table.iloc[city, 3] = lon, lat
     table.iloc[city, 4] = brightest.light[first]
     table.iloc[city, 5] = tied[city]
-    table.iloc[city, 6] = [_rule(tied[z], largest[z], clusters[z], key[in_cluster & (zone == z)], ties) for z in city]
+    table.iloc[city, 6] = [_rule(tied[z], key[in_cluster & (zone == z)], ties) for z in city]
     return table
 
 
@@ -110,23 +108,10 @@ def _nine_digits(value: NDArray) -> NDArray:
     return np.round(value * scale) / scale
 
 
-def _clusters_of_largest_size(zone: NDArray, label: NDArray, in_cluster: NDArray, cities: int) -> NDArray:
-    pairs = np.unique(np.stack([zone[in_cluster], label[in_cluster]]), axis=1)
-    return np.bincount(pairs[0], minlength=cities)
-
-
-def _rule(
-    tied: int,
-    largest: int,
-    clusters: int,
-    key: NDArray,
-    ties: CbdTies,
-) -> str:
-    """Name what decided: the brightest cell itself, its cluster, the rule's key, or the order of the cells."""
+def _rule(tied: int, key: NDArray, ties: CbdTies) -> str:
+    """Name what decided: the brightest cell itself, the rule's key, or the order of the cells."""
     if tied == 1:
         return "brightest"
-    if largest == 1 and clusters == 1:
-        return "cluster"
     if (key == key.min()).sum() > 1:
         return "row-column"
     return {"cluster-density": "density", "cluster-centroid": "centroid"}.get(ties, ties)

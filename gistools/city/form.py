@@ -84,7 +84,10 @@ COLUMNS: dict[str, tuple[str, str]] = {
     "saturated_cells": ("cells", "cells at the sensor's saturation"),
     "light_missing_cells": ("cells", "cells without valid light"),
     "population_missing_cells": ("cells", "cells without population data"),
-    "cbd_rule": ("text", "what decided the CBD: brightest, cluster, density, centroid, row-column or table"),
+    "cbd_rule": (
+        "text",
+        "what decided the CBD: brightest, density, centroid, population-weighted, row-column or table",
+    ),
     "note": ("text", "why a measure is missing, or what to mind"),
 }
 
