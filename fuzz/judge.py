@@ -38,11 +38,15 @@ class Bench:
         self.debug, self.stderr = debug, ""
         if not self.base.exists():
             mutants.write_base(folder)
-        for stem, name in (("F18", "lights"), ("pop", "people")):
-            content = (self.base / "striped" / f"{name}.tif").read_bytes()
-            (folder / f"{stem}{mutants.SPOILT}.tif").write_bytes(content)
+        self._make_whole()
         self.whole = self._panel(self._run(folder / "cities.gpkg"), "the base files must give a panel")
         self.threshold = float(self.whole["density_threshold"].iloc[0])
+
+    def _make_whole(self) -> None:
+        """Put the whole rasters back where a mutant stood."""
+        for stem, name in (("F18", "lights"), ("pop", "people")):
+            content = (self.base / "striped" / f"{name}.tif").read_bytes()
+            (self.folder / f"{stem}{mutants.SPOILT}.tif").write_bytes(content)
 
     def _run(self, boundaries: Path) -> Any:
         (self.folder / "panel.csv").unlink(missing_ok=True)
@@ -67,6 +71,7 @@ class Bench:
     def __call__(self, task: tuple[str, int, int]) -> tuple[str, str, str]:
         """Make a mutant and run it; return what it was, the outcome, and what was said."""
         kind, number, seed = task
+        self._make_whole()
         what = mutants.make(kind, number, seed, self.base, self.folder)
         try:
             outcome, said = getattr(self, f"_{kind}")()

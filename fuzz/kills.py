@@ -3,7 +3,8 @@
 Run: python fuzz/kills.py [--kills 20] [--seed 0] [--study sample_rasters/country/study.yaml]
 
 Each kill has a folder of its own: the run is started, killed at a moment drawn from the time an uninterrupted run
-takes, and resumed to its end. Panel and years must be the same bytes; nothing unfinished may be left.
+takes (every second one while years are measured), and resumed to its end. Panel and years must be the same bytes;
+nothing unfinished may be left.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 
 SAMPLE = Path(__file__).parents[1] / "sample_rasters" / "country" / "study.yaml"
 PROGRAM = "import sys; from gistools.cli.main import main; main(sys.argv[1:])"
+ENDED = "had ended"
 COMPARED = ("panel.parquet", "panel.csv")
 
 
@@ -56,7 +58,7 @@ def kill_and_resume(study: Path, whole: dict[str, bytes], out: Path, moment: flo
     """
     code, _ = run(study, out, kill_after=moment)
     done = len(list((out / "years").glob("[0-9]*.parquet")))
-    reached = f"{done} years done" if code == -signal.SIGKILL else "had ended"
+    reached = f"{done} years done" if code == -signal.SIGKILL else ENDED
     if (out / "panel.parquet").exists() and code == -signal.SIGKILL:
         reached += ", panel written"
     code, _ = run(study, out)
@@ -72,17 +74,26 @@ def kill_and_resume(study: Path, whole: dict[str, bytes], out: Path, moment: flo
 
 def campaign(study: Path, kills: int, seed: int, folder: Path) -> list[str]:
     """Kill runs at random moments; print each and return the faults."""
+    started = time.time()
     code, seconds = run(study, folder / "whole")
     if code:
         return [f"the uninterrupted run ended with exit code {code}"]
     whole, faults = outputs(folder / "whole"), []
-    print(f"uninterrupted: {seconds:.1f} s, {len(whole)} files compared")
-    draw = random.Random(seed)
-    for k in range(kills):
-        moment = draw.uniform(0.02, 1.0) * seconds
-        reached, fault = kill_and_resume(study, whole, folder / f"kill{k}", moment)
-        print(f"killed after {moment:5.1f} s ({reached}): {fault or 'resumed to the same bytes'}", flush=True)
+    # half of the kills fall while years are measured, which is a small part of a run with a report
+    measured = (folder / "whole" / "panel.parquet").stat().st_mtime - started
+    first_year = min(path.stat().st_mtime for path in (folder / "whole" / "years").iterdir()) - started
+    print(f"uninterrupted: {seconds:.1f} s, panel after {measured:.1f} s, {len(whole)} files compared")
+    draw, killed, tried = random.Random(seed), 0, 0
+    while killed < kills and tried < 5 * kills:
+        early = draw.uniform(0.95 * first_year, measured)
+        moment = early if killed % 2 else draw.uniform(0.02, 1.0) * seconds
+        reached, fault = kill_and_resume(study, whole, folder / f"kill{tried}", moment)
+        tried += 1
+        killed += reached != ENDED  # a run that was quicker than the kill counts for none
+        print(f"after {moment:5.1f} s ({reached}): {fault or 'resumed to the same bytes'}", flush=True)
         faults += [fault] if fault else []
+    if killed < kills:
+        faults.append(f"only {killed} of {kills} kills came before the run had ended")
     return faults
 
 

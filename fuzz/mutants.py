@@ -12,6 +12,7 @@ from typing import Any
 
 import geopandas as gpd
 import numpy as np
+import pyogrio
 import yaml
 from numpy.random import Generator
 from numpy.typing import NDArray
@@ -64,10 +65,13 @@ def write_base(folder: Path) -> None:
     for name, values_, nodata in (("F18", light, 255), ("pop", count, -9999)):
         write_raster(folder / f"{name}{GOOD}.tif", values_, GRID, nodata=nodata)
     table = cities()
+    # files that carry the time they were made would be spoilt differently every day
+    pyogrio.set_gdal_config_options({"OGR_CURRENT_DATE": "2020-01-01T00:00:00Z"})
     table.to_file(folder / "cities.gpkg")
     for ending in ("gpkg", "geojson", "shp"):
         (folder / "base" / ending).mkdir()
-        table.to_file(folder / "base" / ending / f"cities.{ending}")
+        dated = {"DBF_DATE_LAST_UPDATE": "2020-01-01"} if ending == "shp" else {}
+        table.to_file(folder / "base" / ending / f"cities.{ending}", **dated)
     study = {
         "name": "fuzz",
         "seed": 3,

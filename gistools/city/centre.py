@@ -22,7 +22,6 @@ CbdTies = Literal["cluster-density", "cluster-centroid", "population-weighted"]
 CBD_TIES: tuple[CbdTies, ...] = ("cluster-density", "cluster-centroid", "population-weighted")
 
 
-
 def find_cbds(
     brightest: BrightestCells, grid: Grid, codes: tuple[str, ...], *, ties: CbdTies = "cluster-density"
 ) -> pd.DataFrame:

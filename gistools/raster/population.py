@@ -161,8 +161,8 @@ def judge_counts(counts: np.ndarray, area_km2: np.ndarray, name: str) -> None:
         return
     if counts.max() < 1e-6:
         raise GridError(
-            f"{name} holds no more than {counts.max():.3g} persons in a cell: these are no counts of persons; fetch it "
-            "again, or give another file"
+            f"{name} holds no more than {counts.max():.3g} persons in a cell: these are no counts of persons; fetch "
+            "it again, or give another file"
         )
     density = counts[populated] / area_km2[populated]
     most = int(density.argmax())

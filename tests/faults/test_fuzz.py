@@ -46,7 +46,7 @@ def test_another_number_is_seen(tmp_path):
     bench = judge.Bench(tmp_path)
     bench.whole.loc[0, "population"] += 1  # the good year is no longer what it was
     for number in range(40):
-        what, outcome, said = bench(("geotiff", number, 0))
+        _, outcome, said = bench(("geotiff", number, 0))
         if outcome == judge.CHANGED:
             assert "population" in said
             return

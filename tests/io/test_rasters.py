@@ -448,3 +448,20 @@ def test_a_mask_of_the_files_own_counts_as_no_data(tmp_path):
     assert source.masked
     block = source.read(Window(0, 4, 0, 3))
     assert np.array_equal(block.is_valid(), mask[:, :3] > 0)
+
+
+@pytest.mark.parametrize("scale", [float("nan"), float("inf"), 1e-300, 1e-9])
+def test_lattices_of_no_numbers_or_no_size_are_refused(tmp_path, scale):
+    path = write_raster(tmp_path / "a.tif", np.zeros((4, 5), "uint8"), transform=Affine(scale, 0, 104, 0, -ARC30, 30))
+    with pytest.raises(GridError, match=r"a\.tif.*(does not say where its cells lie|which no raster of cities has)"):
+        open_raster(path)
+
+
+def test_a_cell_size_cut_after_some_digits_is_the_part_of_a_degree_that_was_meant(tmp_path):
+    text = "ncols 3\nnrows 2\nxllcorner 103.99583333333\nyllcorner 30\ncellsize 0.00833333333\n1 2 3\n4 5 6\n"
+    (tmp_path / "pop.asc").write_text(text)
+    (tmp_path / "pop.prj").write_text(lonlat_grid((1, 1)).crs.to_wkt("WKT1_ESRI"))
+    t = open_raster(tmp_path / "pop.asc").grid.transform
+    assert (t.a, t.c, t.e, t.f) == (1 / 120, 24959 / 240, -1 / 120, 30 + 1 / 60)
+    (tmp_path / "pop.asc").write_text(text.replace("0.00833333333", "0.00834"))  # another lattice stays what it is
+    assert open_raster(tmp_path / "pop.asc").grid.transform.a == 0.00834

@@ -148,12 +148,10 @@ def test_a_member_behind_a_password(tmp_path, monkeypatch, plain):
 def test_no_room_for_the_copy(tmp_path, plain, monkeypatch):
     path = packed(tmp_path / "a.tif.gz", plain)
     usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(100, 99, 1))
-    with pytest.raises(
-        OutputError, match=r"there is no room in .*; set TMPDIR to a folder with more.* GB are needed"
-    ):
-        open_raster(path)
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda _: usage(100, 99, 1))
+        with pytest.raises(OutputError, match=r"there is no room in .*; set TMPDIR to a folder with.* GB are needed"):
+            open_raster(path)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])

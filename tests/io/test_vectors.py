@@ -348,3 +348,14 @@ def test_the_first_of_several_layers_is_read_and_said(tmp_path):
 def test_the_geometry_is_no_column_of_codes(tmp_path):
     with pytest.raises(TableError, match="has no column 'geometry'; it has code, name"):
         read_boundaries(saved(tmp_path, frame([WEST])), code="geometry")
+
+
+def test_lists_and_maps_in_geojson_are_no_text_to_judge(tmp_path):
+    import json
+
+    table = gpd.GeoDataFrame({"code": ["1", "2"]}, geometry=[box(0, 0, 1, 1), box(1, 0, 2, 1)], crs=4326)
+    document = json.loads(table.to_json())
+    for feature in document["features"]:
+        feature["properties"]["extra"] = {"a": [1, 2]}
+    (tmp_path / "c.geojson").write_text(json.dumps(document))
+    assert read_boundaries(tmp_path / "c.geojson", code="code")["city_code"].tolist() == ["1", "2"]

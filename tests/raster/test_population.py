@@ -136,3 +136,8 @@ def test_more_people_than_the_earth_holds_are_refused():
     judge_total(8.2e9, "pop.tif")
     with pytest.raises(GridError, match="more than the earth"):
         judge_total(9.1e9, "pop.tif")
+
+
+def test_counts_of_less_than_a_millionth_of_a_person_are_none():
+    with pytest.raises(GridError, match=r"pop\.tif holds no more than 1e-40 persons in a cell: these are no counts"):
+        judge_counts(np.full(1000, 1e-40), AREA, "pop.tif")

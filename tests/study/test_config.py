@@ -239,3 +239,29 @@ def test_the_configuration_is_frozen(write):
     with pytest.raises(ValueError, match="frozen"):
         config.name = "other"
     assert yaml.safe_load(config.to_yaml())["name"] == "A study"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (BASE + "moran: {permutations: no}\n", "'moran.permutations' is False: write a number or a text"),
+        (BASE + "form: {min_light: yes}\n", "'form.min_light' is True: write a number or a text"),
+        (BASE + f"out: {'x' * 5000}\n", "string should have at most 1000 characters"),
+        (BASE + f"seed: {'9' * 5000}\n", "holds a number or a date that cannot be one"),
+        (BASE + "out: 2012-13-45\n", "holds a number or a date that cannot be one"),
+        ("name: " + "[" * 3000 + "]" * 3000, "is nested too deeply to be a study"),
+        ("name: &a [*a]\n", "'name' is [[["),
+        (
+            "\n".join(
+                ["a: &l0 [x, x]", *(f"l{k}: &l{k} [{f'*l{k - 1}, ' * 9}]" for k in range(1, 12)), "name: *l11"]
+            ),
+            "'name' is [[",
+        ),
+    ],
+    ids=["no", "yes", "long", "digits", "day", "deep", "cycle", "laughs"],
+)
+def test_hostile_yaml_is_one_short_sentence(write, text, words):
+    with pytest.raises(ConfigError) as caught:
+        load_config(write(text))
+    assert words in str(caught.value)
+    assert len(str(caught.value)) < 1200
