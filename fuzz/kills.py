@@ -26,11 +26,18 @@ ENDED = "had ended"
 COMPARED = ("panel.parquet", "panel.csv")
 
 
-def run(study: Path, out: Path, *, kill_after: float | None = None) -> tuple[int, float]:
-    """Run a study, or kill it after some seconds; return the exit code and the seconds it took."""
+def run(study: Path, out: Path, *, kill_after: float | None = None, years: int | None = None) -> tuple[int, float]:
+    """Run a study, or kill it some seconds after its start, or after so many years are done.
+
+    Returns
+    -------
+    (exit code, seconds)
+    """
     command = [sys.executable, "-c", PROGRAM, "run", str(study), "--out", str(out), "--resume"]
     began = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+    while years is not None and process.poll() is None and years_done(out) < years:
+        time.sleep(0.002)
     try:
         _, stderr = process.communicate(timeout=kill_after)
     except subprocess.TimeoutExpired:
@@ -42,13 +49,19 @@ def run(study: Path, out: Path, *, kill_after: float | None = None) -> tuple[int
     return process.returncode, time.monotonic() - began
 
 
+def years_done(out: Path) -> int:
+    return len(list((out / "years").glob("[0-9]*.parquet")))
+
+
 def outputs(out: Path) -> dict[str, bytes]:
     """The panel and the finished years of a run."""
     files = [out / name for name in COMPARED] + sorted((out / "years").glob("*.parquet"))
     return {path.relative_to(out).as_posix(): path.read_bytes() for path in files if path.exists()}
 
 
-def kill_and_resume(study: Path, whole: dict[str, bytes], out: Path, moment: float) -> tuple[str, str]:
+def kill_and_resume(
+    study: Path, whole: dict[str, bytes], out: Path, moment: float, years: int | None = None
+) -> tuple[str, str]:
     """Kill a run at a moment and resume it.
 
     Returns
@@ -56,9 +69,8 @@ def kill_and_resume(study: Path, whole: dict[str, bytes], out: Path, moment: flo
     (reached, fault)
         What stood on the disk when it was killed; what is wrong after resuming, nothing if it is as it should be.
     """
-    code, _ = run(study, out, kill_after=moment)
-    done = len(list((out / "years").glob("[0-9]*.parquet")))
-    reached = f"{done} years done" if code == -signal.SIGKILL else ENDED
+    code, _ = run(study, out, kill_after=moment, years=years)
+    reached = f"{years_done(out)} years done" if code == -signal.SIGKILL else ENDED
     if (out / "panel.parquet").exists() and code == -signal.SIGKILL:
         reached += ", panel written"
     code, _ = run(study, out)
@@ -74,23 +86,22 @@ def kill_and_resume(study: Path, whole: dict[str, bytes], out: Path, moment: flo
 
 def campaign(study: Path, kills: int, seed: int, folder: Path) -> list[str]:
     """Kill runs at random moments; print each and return the faults."""
-    started = time.time()
     code, seconds = run(study, folder / "whole")
     if code:
         return [f"the uninterrupted run ended with exit code {code}"]
     whole, faults = outputs(folder / "whole"), []
-    # half of the kills fall while years are measured, which is a small part of a run with a report
-    measured = (folder / "whole" / "panel.parquet").stat().st_mtime - started
-    first_year = min(path.stat().st_mtime for path in (folder / "whole" / "years").iterdir()) - started
-    print(f"uninterrupted: {seconds:.1f} s, panel after {measured:.1f} s, {len(whole)} files compared")
+    print(f"uninterrupted: {seconds:.1f} s, {len(whole)} files compared")
+    all_years = years_done(folder / "whole")
     draw, killed, tried = random.Random(seed), 0, 0
     while killed < kills and tried < 5 * kills:
-        early = draw.uniform(0.95 * first_year, measured)
-        moment = early if killed % 2 else draw.uniform(0.02, 1.0) * seconds
-        reached, fault = kill_and_resume(study, whole, folder / f"kill{tried}", moment)
+        # every second kill falls while years are measured, which is a small part of a run with a report
+        years = draw.randrange(all_years) if killed % 2 else None
+        moment = draw.uniform(0.001, 0.15) if years else draw.uniform(0.02, 1.0) * seconds
+        reached, fault = kill_and_resume(study, whole, folder / f"kill{tried}", moment, years)
         tried += 1
         killed += reached != ENDED  # a run that was quicker than the kill counts for none
-        print(f"after {moment:5.1f} s ({reached}): {fault or 'resumed to the same bytes'}", flush=True)
+        after = f"{moment:.3f} s after {years} years" if years else f"{moment:.1f} s after its start"
+        print(f"{after} ({reached}): {fault or 'resumed to the same bytes'}", flush=True)
         faults += [fault] if fault else []
     if killed < kills:
         faults.append(f"only {killed} of {kills} kills came before the run had ended")
