@@ -27,7 +27,8 @@ from global_pair import global_pair
 from peers import clip_box_loop, clip_loop, with_exactextract, with_rasterstats
 from rasterio.windows import Window
 
-from gistools.city.form import FormOptions, city_form, measure_year
+from gistools.city.form import FormOptions, measure_year
+from gistools.city.series import city_form
 from gistools.grid import GridSource
 from gistools.io.rasters import open_raster
 from gistools.io.vectors import read_boundaries

@@ -4,10 +4,10 @@ from .city.cells import city_cells as city_cells
 from .city.clip import city_clip as city_clip
 from .city.features import count_features as count_features
 from .city.form import FormOptions as FormOptions
-from .city.form import city_form as city_form
 from .city.mask import ClassSource as ClassSource
 from .city.mask import patch_polygons as patch_polygons
 from .city.sensitivity import sensitivity as sensitivity
+from .city.series import city_form as city_form
 from .city.sprawl import sprawl_index as sprawl_index
 from .city.urban import density_classes as density_classes
 from .city.urban import mask_polygons as mask_polygons

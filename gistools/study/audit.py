@@ -14,7 +14,8 @@ import shapely
 from gistools.checks import closest, listed, require_columns, require_unique
 from gistools.city.audit import CityAudit, Deciding, audit_city
 from gistools.city.clip import city_clip
-from gistools.city.form import FormOptions, needs_base_year
+from gistools.city.form import FormOptions
+from gistools.city.series import needs_base_year
 from gistools.errors import BoundaryError, InputError, TableError
 from gistools.grid import Grid
 from gistools.io.atomic import require_writable, write_text

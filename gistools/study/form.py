@@ -9,7 +9,8 @@ from typing import Any
 import geopandas as gpd
 import pandas as pd
 
-from gistools.city.form import FormOptions, city_form, needs_base_year
+from gistools.city.form import FormOptions
+from gistools.city.series import city_form, needs_base_year
 from gistools.errors import GistoolsError, InputError
 from gistools.io.atomic import require_writable
 from gistools.io.tables import read_table, require_table_extension, write_table

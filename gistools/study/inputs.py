@@ -11,7 +11,7 @@ import geopandas as gpd
 import numpy as np
 
 from gistools.checks import listed
-from gistools.city.form import LabelMaker
+from gistools.city.series import LabelMaker
 from gistools.errors import GistoolsError, GridError, InputError
 from gistools.grid import Grid, GridSource, Product, same_crs
 from gistools.io.raster_paths import is_packed

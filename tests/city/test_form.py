@@ -17,7 +17,8 @@ from raster_factory import (
 )
 from slow_form import slow_form
 
-from gistools.city.form import COLUMNS, FormOptions, city_form, measure_year, needs_base_year
+from gistools.city.form import COLUMNS, FormOptions, measure_year
+from gistools.city.series import city_form, needs_base_year
 from gistools.errors import GridError, InputError
 from gistools.grid import Grid, geodesic_km
 from gistools.raster.tasks import Execution

@@ -7,7 +7,7 @@ import yaml
 from click.testing import CliRunner
 from raster_factory import cell_box, lonlat_grid, spoil_block, write_raster
 
-from gistools.city import form as form_module
+from gistools.city import series as form_module
 from gistools.cli.main import main
 from gistools.io.rasters import close_rasters
 from gistools.io.tables import read_table

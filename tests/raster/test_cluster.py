@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from raster_factory import cell_box, cities, lonlat_grid, spoil_block, write_raster
 
-from gistools.city.form import FormOptions, city_form
+from gistools.city.form import FormOptions
+from gistools.city.series import city_form
 from gistools.io.rasters import open_raster
 from gistools.raster import zonal
 from gistools.raster.lights import DMSP

@@ -10,7 +10,8 @@ import rasterio
 import shapely
 from raster_factory import cell_box, cities, lonlat_grid, write_raster
 
-from gistools.city.form import COLUMNS, FormOptions, city_form
+from gistools.city.form import COLUMNS, FormOptions
+from gistools.city.series import city_form
 from gistools.errors import InputError, OutputError
 from gistools.grid import GEOD, Window
 from gistools.io.rasters import open_raster

@@ -13,7 +13,7 @@ import pytest
 import rasterio
 from raster_factory import cell_box, cities, lonlat_grid, write_raster
 
-from gistools.city import form as form_module
+from gistools.city import series as form_module
 from gistools.city.form import FormOptions
 from gistools.errors import InputError, OutputError
 from gistools.io.vectors import read_boundaries
