@@ -8,6 +8,7 @@ import geopandas as gpd
 import numpy as np
 import rioxarray  # noqa: F401  (registers the accessor)
 import xarray as xr
+from rasterio.features import rasterize
 
 from gistools.grid import GridSource
 from gistools.raster.align import align
@@ -52,6 +53,19 @@ def with_rasterstats(lights: GridSource, population: GridSource, cities: gpd.Geo
     for values in masked_arrays(lights, population).values():
         zonal_stats(cities.geometry, values, affine=population.grid.transform, stats=["sum"], nodata=-1)
     return time.perf_counter() - begun, "masked arrays, then sums"
+
+
+def with_xrspatial(lights: GridSource, population: GridSource, cities: gpd.GeoDataFrame) -> tuple[float, str]:
+    from xrspatial.zonal import stats
+
+    begun = time.perf_counter()
+    data = _labelled(lights, population)
+    shapes = zip(cities.geometry, range(1, len(cities) + 1), strict=True)
+    zones = rasterize(shapes, population.grid.shape, transform=population.grid.transform, dtype="int32")
+    labels = xr.DataArray(zones, dims=("y", "x"), coords={"y": data.y, "x": data.x})
+    for name in NAMES:
+        stats(labels, data[name], stats_funcs=["sum"], nodata_values=0)
+    return time.perf_counter() - begun, "masked arrays, labels, then sums"
 
 
 def _labelled(lights: GridSource, population: GridSource) -> xr.Dataset:

@@ -7,18 +7,23 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gistools.cli.common import FILE, verb
+from gistools.cli.common import FILE, LazyGroup, verb
 
 if TYPE_CHECKING:
     from gistools.study.parcels import ParcelResult
 
 
-@click.group()
+COMMANDS = {
+    "distance": ("gistools.cli.parcels:distance", "Geodesic distance of each parcel to the CBD of its own city."),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def parcels() -> None:
-    """Land transactions and their distance to the CBD."""
+    """Land transactions: cleaned, geocoded, measured, and the regulation of their floor-area ratios."""
 
 
-@parcels.command()
+@click.command()
 @click.argument("table", type=FILE)
 @click.option("--cbds", required=True, type=FILE, help="A panel or table with city_code, cbd_lon, cbd_lat.")
 @click.option("--boundaries", type=FILE, help="City polygons, to find the city of each parcel.")

@@ -13,12 +13,12 @@ from gistools.checks import listed, require_columns, require_numeric, require_un
 from gistools.errors import TableError
 from gistools.grid import WGS84, geodesic_km, same_crs
 from gistools.parcels.records import as_numbers
+from gistools.parcels.status import LOCATED, passing
 
 if TYPE_CHECKING:
     import geopandas as gpd
     from numpy.typing import NDArray
 
-LOCATED = "located"
 NO_COORDINATES = "no coordinates"
 IMPOSSIBLE = "impossible coordinates"
 OUTSIDE = "outside every city"
@@ -40,7 +40,8 @@ def locate_parcels(parcels: pd.DataFrame, boundaries: gpd.GeoDataFrame) -> pd.Da
     Returns
     -------
     DataFrame
-        A copy with ``lon`` and ``lat`` as numbers, ``city_code`` and ``status``; no row is dropped.
+        A copy with ``lon`` and ``lat`` as numbers, ``city_code`` and ``status``; no row is dropped, and rows an
+        earlier step has set aside keep its reason.
 
     Raises
     ------
@@ -68,7 +69,10 @@ def locate_parcels(parcels: pd.DataFrame, boundaries: gpd.GeoDataFrame) -> pd.Da
     city = np.full(len(parcels), -1)
     city[possible] = first
     codes = boundaries["city_code"].astype(str).to_numpy(object)
-    status = np.select([~known, ~possible, city < 0], [NO_COORDINATES, IMPOSSIBLE, OUTSIDE], LOCATED)
+    ok = passing(parcels)
+    status = np.select([~known, ~possible, city < 0], [NO_COORDINATES, IMPOSSIBLE, OUTSIDE], LOCATED).astype(object)
+    if not ok.all():  # what an earlier step set aside keeps its reason
+        status[~ok] = parcels["status"].to_numpy(object)[~ok]
     return parcels.assign(
         lon=lon,
         lat=lat,
@@ -169,8 +173,8 @@ def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
     )
     absent = (found["_merge"] == "left_only").to_numpy()
     named = left["city_code"].isin(cities).to_numpy()
-    before = parcels["status"] if "status" in parcels else pd.Series(LOCATED, index=parcels.index)
-    ok = (before == LOCATED).to_numpy()
+    ok = passing(parcels)
+    before = parcels["status"].mask(ok, LOCATED) if "status" in parcels else pd.Series(LOCATED, index=parcels.index)
     status = np.select(
         [
             ok & ~known,
@@ -219,11 +223,15 @@ def funnel(parcels: pd.DataFrame) -> pd.DataFrame:
     counts = parcels["status"].value_counts()
     left = len(parcels)
     rows = [{"step": "records", "removed": 0, "kept": left, "reason": ""}]
-    steps = (
+    steps = [
         ("with coordinates", (NO_COORDINATES, IMPOSSIBLE)),
         ("inside a city", (OUTSIDE,)),
         ("distance to the CBD", (UNKNOWN_CITY, NO_YEAR, NO_CBD)),
-    )
+    ]
+    own = {LOCATED, *(reason for _, reasons in steps for reason in reasons)}
+    earlier = tuple(reason for reason in counts.index if reason not in own)
+    if earlier:
+        steps.insert(0, ("passed the earlier steps", earlier))
     for step, reasons in steps:
         removed = {reason: int(counts.get(reason, 0)) for reason in reasons}
         left -= sum(removed.values())

@@ -13,8 +13,9 @@ import pandas as pd
 from gistools.checks import listed, require_columns
 from gistools.errors import TableError
 from gistools.io.tables import read_table, write_table
-from gistools.parcels.distance import LOCATED, distance_to_cbd, funnel, locate_parcels
+from gistools.parcels.distance import distance_to_cbd, funnel, locate_parcels
 from gistools.parcels.records import contract_year, standard_columns
+from gistools.parcels.status import LOCATED
 
 # Columns that are text whatever they look like.
 _TEXT = ("parcel_id", "电子监管号", "city_code", "城市代码")

@@ -12,7 +12,6 @@ from pyproj import Geod
 from gistools.errors import TableError
 from gistools.parcels.distance import (
     IMPOSSIBLE,
-    LOCATED,
     NO_CBD,
     NO_COORDINATES,
     NO_YEAR,
@@ -22,6 +21,7 @@ from gistools.parcels.distance import (
     locate_parcels,
     parcels_by_city_year,
 )
+from gistools.parcels.status import LOCATED
 
 CITIES = gpd.GeoDataFrame(
     {"city_code": ["0101", "0102"]}, geometry=[shapely.box(114, 30, 115, 31), shapely.box(115, 30, 116, 31)], crs=4326
@@ -48,6 +48,21 @@ def test_every_record_keeps_a_status_and_its_place() -> None:
     steps = funnel(measured)
     assert steps["kept"].tolist() == [7, 4, 3, 2]
     assert steps["removed"].sum() + steps["kept"].iloc[-1] == len(parcels)
+
+
+def test_records_set_aside_earlier_keep_their_reason_and_are_counted_first() -> None:
+    parcels = pd.DataFrame(
+        {"lon": [114.2, 114.2, 113.0], "lat": 30.2, "status": ["duplicate", "kept", "kept"]}, index=[5, 6, 7]
+    )
+    measured = distance_to_cbd(locate_parcels(parcels, CITIES), CBDS)
+    assert measured["status"].tolist() == ["duplicate", LOCATED, OUTSIDE]
+    assert measured["distance_km"].notna().tolist() == [False, True, False]
+    steps = funnel(measured)
+    assert steps[["step", "removed", "kept", "reason"]].values.tolist()[:2] == [
+        ["records", 0, 3, ""],
+        ["passed the earlier steps", 1, 2, "duplicate: 1"],
+    ]
+    assert steps["kept"].iloc[-1] == 1
 
 
 def test_boundaries_may_lie_in_another_crs() -> None:
