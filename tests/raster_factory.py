@@ -14,11 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from pyproj import CRS
 
 from gistools.grid import WGS84, ArraySource, Grid
-from gistools.raster.zones import EdgeCells, Zones
+from gistools.raster.edge_cells import EdgeCells
+from gistools.raster.zones import Zones, label_zones
 
 MOLLWEIDE = CRS.from_user_input("ESRI:54009")
 UTM_48N = CRS.from_epsg(32648)
 ARC30 = 1 / 120
+CHENGDU = (103.6, 29.4, 104.6, 30.2)  # west, south, east, north
 
 
 def lonlat_grid(shape: tuple[int, int], *, cell: float = ARC30, west: float = 104.0, north: float = 30.0) -> Grid:
@@ -76,6 +78,21 @@ def zones_of(labels: ArrayLike, grid: Grid, fractions: NDArray | None = None) ->
         edges = EdgeCells(r.astype(np.int32), c.astype(np.int32), z.astype(np.int32), fractions[z, r, c])
     codes = tuple(f"{k + 1:06d}" for k in range(count))
     return Zones(grid, codes, row, start, stop, zone, np.zeros(count), 0, edges)
+
+
+def labelled(polygons: Sequence[shapely.Geometry], grid: Grid) -> tuple[Zones, NDArray]:
+    """The label grid of polygons by centre, and the zone of every cell."""
+    zones = label_zones(cities(polygons), grid)
+    return zones, zones.labels(grid.whole)
+
+
+def dense_fractions(zones: Zones) -> NDArray:
+    """Weights of every city and cell: whole interior cells and edge parts."""
+    inside = zones.interior().labels(zones.grid.whole)
+    out = np.stack([inside == k for k in range(len(zones.codes))]).astype(np.float64)
+    edges = zones.edges
+    np.add.at(out, (edges.zone, edges.row, edges.col), edges.fraction)
+    return out
 
 
 def wiggly_tessellation(

@@ -10,8 +10,8 @@ import pandas as pd
 import shapely
 from pyproj import CRS, Transformer
 
-from gistools.checks import listed, require_columns, require_numeric
-from gistools.errors import CrsError, InputError
+from gistools.checks import listed, require_columns
+from gistools.errors import CrsError, InputError, TableError
 from gistools.grid import GEOD, WGS84, crs_name, geodesic_km, same_crs
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ MEASURES: dict[Kind, tuple[tuple[str, str, str], ...]] = {
 }
 # More groups than this are no kinds of features.
 _MOST_KINDS = 200
+# A date that begins with its year.
+_DATE = r"^(\d{4})(?:[-/.年T ]\D*\d.*|年)$"
 # Of a feature, the part below which what it shares with a city is a touch of their borders.
 _TOUCH = 1e-9
 
@@ -74,7 +76,8 @@ def count_features(
         A column of kinds: every measure is also given for each kind (``count_temple``), ``unknown`` where it is
         missing.
     year_from : str, optional
-        A column with the year from which on a feature exists; the table then has a row for each city and year.
+        A column with the year or the date from which on a feature exists; the table then has a row for each city and
+        year, and counts what exists from that year or before.
     years : sequence of int, optional
         The years of that table.
     repair : bool
@@ -93,7 +96,7 @@ def count_features(
     Raises
     ------
     InputError
-        If geometries are of several kinds or invalid, or a year is not a number.
+        If geometries are of several kinds or invalid, or a year is none.
     CrsError
         If either has no CRS.
 
@@ -150,7 +153,9 @@ def count_features(
         ignore_index=True,
     )
     inside = np.unique(parts.feature[parts.city >= 0])
-    table.attrs.update(_attrs(kind, groups[1]))
+    table.attrs.update(
+        _attrs(kind, groups[1], "" if year_from is None else f", those of the year and before ({year_from})")
+    )
     table.attrs["counts"] = {
         "kind": kind,
         "features": len(features),
@@ -195,8 +200,28 @@ def _years(features: gpd.GeoDataFrame, column: str | None) -> NDArray:
     """Year from which on each feature exists (always, without a column; NaN where it is missing)."""
     if column is None:
         return np.full(len(features), -np.inf)
-    require_numeric(pd.DataFrame({column: features[column]}), [column], "the feature table")
-    return np.asarray(pd.to_numeric(features[column]), np.float64)
+    values = pd.Series(features[column])
+    if pd.api.types.is_datetime64_any_dtype(values):  # as a number it would be nanoseconds
+        return values.dt.year.to_numpy(np.float64, na_value=np.nan)
+    if pd.api.types.is_numeric_dtype(values):
+        years = values.to_numpy(np.float64, na_value=np.nan)
+    else:
+        text = values.astype("str").where(values.notna(), "").str.strip()
+        years = pd.to_numeric(text.str.replace(_DATE, r"\1", regex=True), errors="coerce").to_numpy(np.float64)
+        unread = np.flatnonzero(np.isnan(years) & (text != "").to_numpy())
+        if len(unread):
+            raise TableError(
+                f"the feature table, column '{column}', holds {text.iloc[unread[0]]!r} (row {unread[0] + 1}) where a "
+                "year or a date is needed; write it as 1961 or 1961-03-04"
+            )
+    years = np.where((years >= 1e7) & (years < 1e8), years // 1e4, years)  # 19610304
+    odd = np.flatnonzero((years % 1 != 0) & ~np.isnan(years) | (np.abs(years) > 9999))
+    if len(odd):
+        raise TableError(
+            f"the feature table, column '{column}', holds {values.iloc[odd[0]]} (row {odd[0] + 1}) where a year or a "
+            "date is needed; write it as 1961 or 1961-03-04"
+        )
+    return years
 
 
 def _moved(geometry: NDArray, crs: CRS, to: CRS) -> NDArray:
@@ -345,11 +370,11 @@ def _columns(
     return pd.DataFrame({**keys, **columns})
 
 
-def _attrs(kind: Kind, names: Sequence[str]) -> dict[str, dict[str, str]]:
+def _attrs(kind: Kind, names: Sequence[str], dated: str) -> dict[str, dict[str, str]]:
     """Units and meanings of the columns."""
     units = {name: unit for name, unit, _ in MEASURES[kind]}
-    labels = {name: label for name, _, label in MEASURES[kind]}
+    labels = {name: label + dated for name, _, label in MEASURES[kind]}
     for name, unit, label in MEASURES[kind][:-1]:
         units |= {f"{name}_{group}": unit for group in names}
-        labels |= {f"{name}_{group}": f"{label}: {group}" for group in names}
+        labels |= {f"{name}_{group}": f"{label}{dated}: {group}" for group in names}
     return {"units": units, "labels": labels}

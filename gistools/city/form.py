@@ -231,10 +231,7 @@ def measure_year(
         progress=progress,
     )
     if population is not None:
-        judge_cell(scan.largest_count, _largest_cell_km2(zones), population.name)
-    if population is not None and scan.has_totals:
-        judge_total(scan.population_in_window, population.name)
-        judge_cities(scan.totals.population, zones.area_km2(), zones.codes, population.name)
+        judge_people(scan, population.name)
     if threshold is None:
         if options.threshold != "auto":
             threshold = float(options.threshold)
@@ -262,6 +259,26 @@ def measure_year(
         "density_threshold": threshold,
     }
     return YearForm(year, table, cbds, threshold, counts)
+
+
+def judge_people(scan: Scan, name: str) -> None:
+    """Refuse a population grid by what its scan found: counts that no cell, no city or not the earth can hold.
+
+    Parameters
+    ----------
+    scan : Scan
+    name : str
+        The file, for the message.
+
+    Raises
+    ------
+    GridError
+    """
+    zones = scan.zones
+    judge_cell(scan.largest_count, _largest_cell_km2(zones), name)
+    if scan.has_totals:
+        judge_total(scan.population_in_window, name)
+        judge_cities(scan.totals.population, zones.area_km2(), zones.codes, name)
 
 
 def _largest_cell_km2(zones: Zones) -> float:

@@ -21,6 +21,10 @@ COMMANDS = {
     "mask": ("gistools.cli.masks:mask", "Write urban masks and density classes as COG, and patches as polygons."),
     "cbd": ("gistools.cli.masks:cbd", "Find the CBD of every city and write them as points."),
     "maps": ("gistools.cli.masks:maps", "Draw maps and series of a panel or a run, and one offline map."),
+    "sensitivity": (
+        "gistools.cli.sensitivity:sensitivity",
+        "Vary thresholds and rules, and compare the sprawl index and the CBDs.",
+    ),
     "audit": ("gistools.cli.masks:audit", "Recount one city and year on one page, every number with its reason."),
 }
 

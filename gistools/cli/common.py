@@ -157,7 +157,11 @@ def workers_option(function: Callable[..., Any]) -> Callable[..., Any]:
     @click.option("--processes", is_flag=True, help="Work in processes of this machine rather than in threads.")
     @click.option("--scheduler", metavar="ADDRESS", help="Address of a running Dask cluster to work on.")
     @click.option(
-        "--memory", type=click.FloatRange(min=0, min_open=True), metavar="GB", help="What blocks in flight may take."
+        "--memory",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="GB",
+        help="What the blocks being read and computed may take; in `city zonal` also the values kept for quantiles "
+        "and classes (2 GB by default).",
     )
     @functools.wraps(function)
     def command(
@@ -176,11 +180,19 @@ def workers_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def panel_keys(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--id`` and ``--time``: the key columns of a panel."""
-    for option in (
-        click.option("--time", "time", default="year", show_default=True, help="The panel's time column."),
-        click.option("--id", "id_", default="city_code", show_default=True, help="The panel's unit column."),
-    ):
-        function = option(function)
-    return function
+def add_options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Make one decorator of several options; help shows them in the order given."""
+
+    def decorate(function: Any) -> Any:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+# The key columns of a panel
+panel_keys = add_options(
+    click.option("--id", "id_", default="city_code", show_default=True, help="The panel's unit column."),
+    click.option("--time", "time", default="year", show_default=True, help="The panel's time column."),
+)

@@ -45,22 +45,13 @@ def sample(out: Path, years: str, **options: Any) -> Any:
     return result
 
 
-def run_options(function: Any) -> Any:
-    """Add the options of a run."""
-    for option in (
-        click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run."),
-        click.option("--resume", is_flag=True, help="Go on with a run: finished years are taken over."),
-        click.option("--overwrite", is_flag=True, help="Delete an earlier run in the folder first."),
-        click.option("--dry-run", is_flag=True, help="Open and judge every input, then stop, as check does."),
-        click.option("--quiet", is_flag=True, help="Show no progress."),
-    ):
-        function = option(function)
-    return function
-
-
 @click.command()
 @click.argument("study", type=FILE)
-@run_options
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.option("--dry-run", is_flag=True, help="Open and judge every input, then stop, as check does.")
+@click.option("--overwrite", is_flag=True, help="Delete an earlier run in the folder first.")
+@click.option("--resume", is_flag=True, help="Go on with a run: finished years are taken over.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Folder of the run.")
 @workers_option
 @verb
 def run(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gistools.cli.common import FILE, LazyGroup, verb, workers_option
+from gistools.cli.common import FILE, LazyGroup, add_options, verb, workers_option
 
 if TYPE_CHECKING:
     from gistools.raster.tasks import Execution
@@ -30,27 +30,20 @@ def terrain() -> None:
     """Slope, water and the share of land around each CBD that cannot be built on."""
 
 
-def heights_options(function: Any) -> Any:
-    """Add the options that name and read heights."""
-    for option in (
-        click.option(
-            "--z-factor",
-            type=float,
-            default=1.0,
-            show_default=True,
-            help="Metres in a unit of height (0.3048: feet).",
-        ),
-        click.option(
-            "--edges",
-            type=click.Choice(["extrapolate", "missing"]),
-            default="extrapolate",
-            show_default=True,
-            help="A neighbour without height: on the line through the centre, or the cell has no slope.",
-        ),
-        click.option("--dem", required=True, metavar="PATTERN", help="Heights: a file, or its tiles with wildcards."),
-    ):
-        function = option(function)
-    return function
+# Heights, and how they are read
+heights_options = add_options(
+    click.option("--dem", required=True, metavar="PATTERN", help="Heights: a file, or its tiles with wildcards."),
+    click.option(
+        "--edges",
+        type=click.Choice(["extrapolate", "missing"]),
+        default="extrapolate",
+        show_default=True,
+        help="A neighbour without height: on the line through the centre, or the cell has no slope.",
+    ),
+    click.option(
+        "--z-factor", type=float, default=1.0, show_default=True, help="Metres in a unit of height (0.3048: feet)."
+    ),
+)
 
 
 @click.command()

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gistools.cli.common import COMMA_LIST, FILE, verb, workers_option
+from gistools.cli.common import COMMA_LIST, FILE, add_options, verb, workers_option
 
 if TYPE_CHECKING:
     from gistools.raster.tasks import Execution
     from gistools.study.zonal import CountResult, ZonalResult
 
 
-def boundary_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options that name the boundaries and their columns."""
-    for option in (
-        click.option("--repair", is_flag=True, help="Mend invalid shapes instead of refusing them."),
-        click.option("--encoding", help="Of a Shapefile without .cpg, for example gb18030."),
-        click.option("--province", help="Its column of provinces."),
-        click.option("--name", help="Its column of names."),
-        click.option("--code", default="city_code", show_default=True, help="Its column of city codes."),
-        click.option("--boundaries", required=True, type=FILE, help="City polygons, any vector format."),
-    ):
-        function = option(function)
-    return function
+# The boundaries and their columns
+boundary_options = add_options(
+    click.option("--boundaries", required=True, type=FILE, help="City polygons, any vector format."),
+    click.option("--code", default="city_code", show_default=True, help="Its column of city codes."),
+    click.option("--name", help="Its column of names."),
+    click.option("--province", help="Its column of provinces."),
+    click.option("--encoding", help="Of a Shapefile without .cpg, for example gb18030."),
+    click.option("--repair", is_flag=True, help="Mend invalid shapes instead of refusing them."),
+)
 
 
 @click.command()
@@ -114,14 +110,14 @@ def zonal(
     "--features",
     required=True,
     type=FILE,
-    help="Points, lines or polygons, any vector format; or a table of points (.csv, .xlsx, .dta).",
+    help="Points, lines or polygons, any vector format; or a table of points (.csv, .xlsx, .dta, .parquet).",
 )
 @click.option("--lon", default="lon", show_default=True, help="A table's column of longitudes (WGS 84).")
 @click.option("--lat", default="lat", show_default=True, help="A table's column of latitudes (WGS 84).")
 @click.option("--features-encoding", help="Of a Shapefile without .cpg, or of a CSV file.")
 @boundary_options
 @click.option("--by", metavar="COL", help="A column of kinds; each is measured apart, too.")
-@click.option("--year-from", metavar="COL", help="The column with the year from which on a feature exists.")
+@click.option("--year-from", metavar="COL", help="The column with the year or date from which on a feature exists.")
 @click.option("--years", metavar="YEARS", help="Years of the panel, for example 2001,2006-2013; with --year-from.")
 @click.option("--prefix", help="Set before the columns: NAME_count.")
 @click.option("--out", required=True, type=FILE, help="The table: .parquet, .csv, .xlsx or .dta.")

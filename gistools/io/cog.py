@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import rasterio
 import rasterio.shutil
-from rasterio.windows import Window as RasterWindow
 
 from gistools.checks import require_choice
 from gistools.errors import InputError, OutputError
-from gistools.grid import Block, Grid, GridSource, Window
+from gistools.grid import Grid, GridSource, Window
+from gistools.io._blocks import NOT_WHOLE, checksum, copy_cells, grid_profile
 from gistools.io.atomic import atomic_path
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import DTypeLike
 
 Overviews = Literal["mode", "nearest", "average"]
 OVERVIEWS: tuple[Overviews, ...] = ("mode", "nearest", "average")
@@ -26,7 +25,6 @@ OVERVIEWS: tuple[Overviews, ...] = ("mode", "nearest", "average")
 # Side of a tile, and how many tiles are read, written and checked at once: 4 million cells.
 TILE = 512
 _TILES_AT_ONCE = 16
-_BROKEN = "it is not whole on the disk, which is full or failing; free some space and run again"
 
 
 def write_cog(
@@ -99,11 +97,11 @@ def write_cog(
                 OVERVIEWS="IGNORE_EXISTING",
                 OVERVIEW_RESAMPLING=overviews.upper(),
             )
-            if _checksum(temporary, source.grid) != written:  # GDAL does not always say that a disk is full
-                raise OutputError(f"{path} cannot be written: {_BROKEN}")
+            if checksum(temporary, _windows(source.grid)) != written:
+                raise OutputError(f"{path} cannot be written: {NOT_WHOLE}")
         except rasterio.errors.RasterioError as error:
             if not isinstance(error, OSError) or error.errno is None:
-                raise OutputError(f"{path} cannot be written: {_BROKEN}") from error
+                raise OutputError(f"{path} cannot be written: {NOT_WHOLE}") from error
             raise
         finally:
             work.unlink(missing_ok=True)
@@ -113,16 +111,8 @@ def _write_tiles(
     path: Path, source: GridSource, kind: np.dtype, nodata: float | None, tags: Mapping[str, str]
 ) -> int:
     """Write the tiled file that is copied from, and return the checksum of its cells."""
-    grid = source.grid
-    profile: dict[str, Any] = {
+    profile = grid_profile(source.grid, kind.name, nodata) | {
         "driver": "GTiff",
-        "height": grid.height,
-        "width": grid.width,
-        "count": 1,
-        "dtype": kind.name,
-        "crs": grid.crs.to_wkt(),
-        "transform": grid.transform,
-        "nodata": nodata,
         "tiled": True,
         "blockxsize": TILE,
         "blockysize": TILE,
@@ -130,22 +120,9 @@ def _write_tiles(
         "zlevel": 1,
         "bigtiff": "IF_SAFER",
     }
-    total = 0
     with rasterio.open(path, "w", **profile) as file:
         file.update_tags(**tags)
-        for window in _windows(grid):
-            values = _filled(source.read(window), kind, nodata, source.name)
-            file.write(values, 1, window=_to_rasterio(window))
-            total = zlib.crc32(values.tobytes(), total)
-    return total
-
-
-def _checksum(path: Path, grid: Grid) -> int:
-    total = 0
-    with rasterio.open(path) as file:
-        for window in _windows(grid):
-            total = zlib.crc32(file.read(1, window=_to_rasterio(window)).tobytes(), total)
-    return total
+        return copy_cells(source, file, _windows(source.grid), kind, nodata)
 
 
 def _windows(grid: Grid) -> Iterator[Window]:
@@ -153,15 +130,3 @@ def _windows(grid: Grid) -> Iterator[Window]:
     for row in range(0, grid.height, TILE):
         for col in range(0, grid.width, TILE * _TILES_AT_ONCE):
             yield Window(row, min(row + TILE, grid.height), col, min(col + TILE * _TILES_AT_ONCE, grid.width))
-
-
-def _to_rasterio(window: Window) -> RasterWindow:
-    return RasterWindow(window.col0, window.row0, *reversed(window.shape))
-
-
-def _filled(block: Block, kind: np.dtype, nodata: float | None, name: str) -> NDArray:
-    if block.valid is None or block.valid.all():
-        return np.ascontiguousarray(block.values, kind)
-    if nodata is None:
-        raise InputError(f"{name} has cells without data; say which value stands for them (nodata)")
-    return np.where(block.valid, block.values, kind.type(nodata)).astype(kind, copy=False)

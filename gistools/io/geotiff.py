@@ -10,6 +10,7 @@ from rasterio.io import MemoryFile
 
 from gistools.errors import GridError
 from gistools.grid import Grid
+from gistools.io._blocks import grid_profile
 from gistools.io.atomic import atomic_path
 
 if TYPE_CHECKING:
@@ -71,15 +72,7 @@ def write_geotiff(
     options: dict[str, Any] = {"driver": "GTiff", "compress": "DEFLATE", **profile}
     if options["driver"] == "GTiff" and "tiled" not in options:
         options |= {"tiled": True, "blockxsize": 256, "blockysize": 256} | profile
-    options |= {
-        "height": grid.height,
-        "width": grid.width,
-        "count": len(bands),
-        "dtype": values.dtype.name,
-        "crs": grid.crs.to_wkt(),
-        "transform": grid.transform,
-        "nodata": nodata,
-    }
+    options |= grid_profile(grid, values.dtype.name, nodata, bands=len(bands))
     # Encoded in memory first: GDAL reports a full disk without its reason, and at times not at all.
     with MemoryFile() as memory:
         with memory.open(**options) as file:

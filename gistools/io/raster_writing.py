@@ -5,24 +5,22 @@ from __future__ import annotations
 import contextlib
 import shutil
 import uuid
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rasterio
-from rasterio.windows import Window as RasterioWindow
 
 from gistools.errors import InputError, OutputError
 from gistools.grid import Block, Grid, GridSource, Window, grid_of
+from gistools.io._blocks import NOT_WHOLE, checksum, copy_cells, grid_profile
 from gistools.io.atomic import PARTIAL, writing_error
 from gistools.io.cog import write_cog
 
 if TYPE_CHECKING:
     import xarray as xr
-    from numpy.typing import NDArray
 
 # Side of a chunk of a Zarr store
 CHUNK = 512
@@ -118,37 +116,19 @@ def _write_zarr(
     grid, mark = source.grid, uuid.uuid4().hex[:8]
     temporary = path.with_name(f"{path.stem}{PARTIAL}{mark}")
     inside, old = temporary / path.name, path.with_name(f"{path.stem}{PARTIAL}{mark}-old")
-    profile: dict[str, Any] = {
+    profile = grid_profile(grid, kind.name, nodata) | {
         "driver": "Zarr",
-        "height": grid.height,
-        "width": grid.width,
-        "count": 1,
-        "dtype": kind.name,
-        "crs": grid.crs.to_wkt(),
-        "transform": grid.transform,
-        "nodata": nodata,
         "COMPRESS": "ZLIB",
         "BLOCKSIZE": f"{CHUNK},{CHUNK}",
     }
     rows = [Window(row, min(row + CHUNK, grid.height), 0, grid.width) for row in range(0, grid.height, CHUNK)]
-    written = read = 0
     try:
         temporary.mkdir(parents=True)
         with rasterio.open(inside, "w", **profile) as file:
             file.update_tags(**tags)
-            for window in rows:
-                values = _filled(source.read(window), kind, nodata, source.name)
-                file.write(values, 1, window=RasterioWindow(0, window.row0, *reversed(window.shape)))
-                written = zlib.crc32(values.tobytes(), written)
-        with rasterio.open(inside) as file:  # GDAL does not always say that a disk is full
-            for window in rows:
-                values = file.read(1, window=RasterioWindow(0, window.row0, *reversed(window.shape)))
-                read = zlib.crc32(values.tobytes(), read)
-        if read != written:
-            raise OutputError(
-                f"{path} cannot be written: it is not whole on the disk, which is full or failing; free some space "
-                "and run again"
-            )
+            written = copy_cells(source, file, rows, kind, nodata)
+        if checksum(inside, rows) != written:
+            raise OutputError(f"{path} cannot be written: {NOT_WHOLE}")
         if path.exists():  # a folder cannot be replaced in one step
             path.rename(old)
         inside.rename(path)
@@ -165,12 +145,3 @@ def _write_zarr(
                 old.rename(path)
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _filled(block: Block, kind: np.dtype, nodata: float | None, name: str) -> NDArray:
-    """Cells as they are stored."""
-    if block.valid is None or block.valid.all():
-        return np.ascontiguousarray(block.values, kind)
-    if nodata is None:
-        raise InputError(f"{name} has cells without data; say which value stands for them (nodata)")
-    return np.where(block.valid, block.values, kind.type(nodata)).astype(kind, copy=False)

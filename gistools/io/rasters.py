@@ -12,11 +12,11 @@ import numpy as np
 import rasterio
 from affine import Affine
 from pyproj import CRS
-from rasterio.windows import Window as RasterioWindow
 
 from gistools.checks import listed
 from gistools.errors import CrsError, FileMissingError, GistoolsError, GridError
 from gistools.grid import Block, Grid, GridSource, Product, Window
+from gistools.io._blocks import to_rasterio
 from gistools.io.raster_files import (
     Stamps,
     close_handle,
@@ -114,9 +114,8 @@ class RasterSource:
 
     def fetch(self, window: Window) -> Callable[[], Block]:
         """Decode the cells of a window; what is returned judges them (see :func:`gistools.grid.fetch`)."""
-        rows, cols = window.shape
+        part = to_rasterio(window)
         try:
-            part = RasterioWindow(window.col0, window.row0, cols, rows)
             file = open_handle(self.path, self.stamps)
             values = file.read(self.band, window=part)
             shown = file.read_masks(self.band, window=part) > 0 if self.masked else None

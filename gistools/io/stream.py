@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rasterio
-from rasterio.windows import Window as RasterioWindow
 
 from gistools.errors import GridError
 from gistools.grid import Grid, Window
+from gistools.io._blocks import grid_profile, to_rasterio
 from gistools.io.atomic import atomic_path, writing_error
 
 if TYPE_CHECKING:
@@ -46,8 +46,7 @@ class GeotiffStream:
             raise GridError(
                 f"{self.path.name} cannot be written: the array has shape {values.shape}, its window {window.shape}"
             )
-        rows, cols = window.shape
-        self.file.write(values, 1, window=RasterioWindow(window.col0, window.row0, cols, rows))
+        self.file.write(values, 1, window=to_rasterio(window))
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Add metadata; may be called until the file is closed."""
@@ -97,15 +96,8 @@ def stream_geotiff(
     [[1.0, 1.0, 1.0], [nan, nan, nan]]
     """
     path = Path(path)
-    profile: dict[str, Any] = {
+    profile = grid_profile(grid, dtype, nodata) | {
         "driver": "GTiff",
-        "height": grid.height,
-        "width": grid.width,
-        "count": 1,
-        "dtype": dtype,
-        "crs": grid.crs.to_wkt(),
-        "transform": grid.transform,
-        "nodata": nodata,
         "compress": "DEFLATE",
         "tiled": True,
         "blockysize": TILE_ROWS,

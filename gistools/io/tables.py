@@ -188,12 +188,9 @@ def _write_excel(table: pd.DataFrame, path: Path) -> None:
             f"an Excel sheet holds 1,048,575 rows, this table has {len(table):,}; write .parquet or .csv"
         )
     memory = io.BytesIO()  # a zip archive that cannot be finished complains once more when it is collected
-    with pd.ExcelWriter(memory, engine="openpyxl") as writer:
+    options = {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+    with pd.ExcelWriter(memory, engine="xlsxwriter", engine_kwargs={"options": options}) as writer:
         table.to_excel(writer, index=False, sheet_name="data", freeze_panes=(1, 0))
-        for row in writer.sheets["data"].iter_rows(min_row=2):
-            for cell in row:
-                if cell.data_type == "f":
-                    cell.data_type = "s"  # text, not a formula
     path.write_bytes(memory.getbuffer())
 
 

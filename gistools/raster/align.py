@@ -172,6 +172,12 @@ def _axis_of(source: Grid, grid: Grid) -> tuple[tuple[float, float], tuple[float
     return out[0], out[1]
 
 
+def _no_overlap(source: GridSource, grid: Grid) -> GridError:
+    return GridError(
+        f"{source.name} ({source.grid.describe()}) and the population grid ({grid.describe()}) do not overlap"
+    )
+
+
 @dataclass(frozen=True)
 class _Separable:
     """Lights seen on another lattice of the same CRS: weights by row times weights by column."""
@@ -185,10 +191,7 @@ class _Separable:
         inside_x = x0 < self.source.grid.width and x0 + rx * self.grid.width > 0
         inside_y = y0 < self.source.grid.height and y0 + ry * self.grid.height > 0
         if not (inside_x and inside_y):
-            raise GridError(
-                f"{self.source.name} ({self.source.grid.describe()}) and the population grid "
-                f"({self.grid.describe()}) do not overlap"
-            )
+            raise _no_overlap(self.source, self.grid)
 
     @property
     def name(self) -> str:
@@ -282,10 +285,7 @@ class _Reprojected:
         to_source = Transformer.from_crs(self.grid.crs, self.source.grid.crs, always_xy=True)
         w, s, e, n = to_source.transform_bounds(*self.grid.bounds)
         if not (w < east and e > west and s < north and n > south):
-            raise GridError(
-                f"{self.source.name} ({self.source.grid.describe()}) and the population grid "
-                f"({self.grid.describe()}) do not overlap"
-            )
+            raise _no_overlap(self.source, self.grid)
 
     @property
     def name(self) -> str:

@@ -63,6 +63,10 @@ class LandCover:
             )
 
 
+# The legends as published: ESA WorldCover product user manual; MCD12Q1 user guide, table of IGBP classes; legend of
+# globallandcover.com (255 is the sea, 0 no data); Yang and Huang (2021) and their files, doi:10.5281/zenodo.4417810;
+# classification of the Resource and Environmental Science Data Center, second level (99 is the sea); Zhang et al.
+# (2021) for 180, and the user guide of GLC_FCS30D, doi:10.5281/zenodo.8239305, for 181 to 187.
 LAND_COVERS: dict[LandCoverName, LandCover] = {
     "worldcover": LandCover(
         "ESA WorldCover",
@@ -81,9 +85,9 @@ LAND_COVERS: dict[LandCoverName, LandCover] = {
     ),
     "globeland30": LandCover(
         "GlobeLand30",
-        {50: "wetland", 60: "water bodies"},
-        frozenset(range(10, 101, 10)),
-        frozenset({0, 255}),
+        {50: "wetland", 60: "water bodies", 255: "sea"},
+        frozenset({*range(10, 101, 10), 255}),
+        frozenset({0}),
         "Chen, J. et al. (2015), Global land cover mapping at 30 m resolution: a POK-based operational approach, "
         "ISPRS Journal of Photogrammetry and Remote Sensing 103, 7-27",
     ),

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gistools.checks import closest
-from gistools.errors import GridError, InputError
+from gistools.errors import GridError
 from gistools.grid import Block, Grid, GridSource, Product, Window
+from gistools.raster.products import named_product
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,12 +112,7 @@ def lights_product(name: str, dtype: str, *, product: str = "auto", tags: Mappin
     'harmonised lights (Li and Zhou)'
     """
     if product != "auto":
-        if product not in PRODUCTS:
-            raise InputError(
-                f"lights product {product!r} is not known{closest(product, PRODUCTS)}; "
-                f"there are auto, {', '.join(PRODUCTS)}"
-            )
-        return PRODUCTS[product]
+        return named_product(product, PRODUCTS, "lights product")
     if tags and tags.get("product") == CALIBRATED.name:
         return CALIBRATED
     for pattern, known in _NAMES:

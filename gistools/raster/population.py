@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from gistools.checks import closest
-from gistools.errors import GridError, InputError
+from gistools.errors import GridError
 from gistools.grid import Product
+from gistools.raster.products import named_product
 
 LANDSCAN = Product(
     "LandScan",
@@ -94,12 +94,7 @@ def population_product(name: str, *, product: str = "auto") -> Product:
     'GHS-POP'
     """
     if product != "auto":
-        if product not in PRODUCTS:
-            raise InputError(
-                f"population product {product!r} is not known{closest(product, PRODUCTS)}; "
-                f"there are auto, {', '.join(PRODUCTS)}"
-            )
-        return PRODUCTS[product]
+        return named_product(product, PRODUCTS, "population product")
     for pattern, known in _NAMES:
         if pattern.search(name):
             return known

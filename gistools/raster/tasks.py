@@ -163,7 +163,13 @@ def local_processes(workers: int | None = None, *, memory_gb: float | None = Non
 
     count = Execution(workers).threads
     with LocalCluster(
-        n_workers=count, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+        n_workers=count,
+        threads_per_worker=1,
+        processes=True,
+        dashboard_address=None,
+        # without a dashboard too the scheduler listens for HTTP, on 8787 unless told: two runs would quarrel over it
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
+        memory_limit=0,
     ) as cluster:
         share = None if memory_gb is None else memory_gb / count
         yield Execution(scheduler=cluster.scheduler_address, memory_gb=share)

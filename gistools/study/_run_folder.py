@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 T = TypeVar("T", list[dict[str, Any]], dict[str, Any])
 
 CLIP_LAYERS = ("lights", "density", "density_class")
+# Of these, maps and series show the first that has values.
+MAIN_MEASURES = ("sprawl_index", "urban_density", "population", "light_mean")
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class RunFolder:
     def years(self) -> list[int]:
         """Years of the panel."""
         return sorted(int(year) for year in self.panel["year"].unique())
+
+    @property
+    def main_measure(self) -> str | None:
+        """The measure maps and series show: the sprawl index, or the first there is."""
+        return next((column for column in MAIN_MEASURES if self.has(column)), None)
 
     def has(self, column: str) -> bool:
         """Whether some city-year has a value of a column."""

@@ -90,12 +90,14 @@ def form_options(config: StudyConfig) -> FormOptions:
     return FormOptions(**config.form.model_dump(exclude={"cbd_table"}))
 
 
-def check_study(config: StudyConfig) -> Inputs:
+def check_study(config: StudyConfig, *, label: LabelFiles | None = None) -> Inputs:
     """Open and judge every input of a study; nothing is computed or written.
 
     Parameters
     ----------
     config : StudyConfig
+    label : LabelFiles, optional
+        Makes the label grids, or finds those of an earlier run.
 
     Returns
     -------
@@ -117,7 +119,7 @@ def check_study(config: StudyConfig) -> Inputs:
         options,
         known_cbds=config.form.cbd_table is not None,
     )
-    inputs = Inputs(boundaries, grids, problems=list(grids.problems))
+    inputs = Inputs(boundaries, grids, problems=list(grids.problems), label=label or LabelFiles())
     inputs.notes += [*grids.notes, *check_boundaries(boundaries, grids, inputs.label)]
     for part, read in (
         ("form", _read_cbds),

@@ -10,7 +10,8 @@ import numpy as np
 
 from gistools.grid import Grid
 from gistools.io.arrays import read_arrays, write_arrays
-from gistools.raster.zones import LABELS_VERSION, Assign, EdgeCells, Zones, label_zones
+from gistools.raster.edge_cells import EdgeCells
+from gistools.raster.zones import LABELS_VERSION, Assign, Zones, label_zones
 from gistools.study.years import boundaries_hash
 
 _RUNS = ("row", "start", "stop", "zone", "outside_share")
@@ -27,7 +28,19 @@ class LabelFiles:
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder
+        self._writes = folder is not None
         self._made: dict[str, Zones] = {}
+
+    def look_in(self, folder: Path) -> None:
+        """Take label grids that stand in a folder; write none there yet."""
+        self.folder, self._writes = folder, False
+
+    def keep_in(self, folder: Path) -> None:
+        """Write label grids to a folder: those already made, and those to come."""
+        self.folder, self._writes = folder, True
+        for key, zones in self._made.items():
+            if self._read(key, zones.grid) is None:
+                self._write(key, zones)
 
     def __call__(self, boundaries: gpd.GeoDataFrame, grid: Grid, *, assign: Assign = "centre") -> Zones:
         """Return the label grid; see :func:`gistools.raster.zones.label_zones`."""
@@ -59,7 +72,7 @@ class LabelFiles:
 
     def _write(self, key: str, zones: Zones) -> None:
         path = self._path(key)
-        if path is None:
+        if path is None or not self._writes:
             return
         arrays = {name: getattr(zones, name) for name in _RUNS}
         if zones.edges is not None:

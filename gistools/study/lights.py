@@ -34,6 +34,7 @@ from gistools.raster.calibration import (
 )
 from gistools.raster.lights import CALIBRATED, DMSP, CompositeSource
 from gistools.raster.tasks import Execution
+from gistools.study._counted import CountedSource
 from gistools.study.inputs import GridFiles, Problem
 from gistools.study.light_series import CalibrationOptions, Satellite, Series, find_calibrations, open_series
 from gistools.study.manifest import input_entry, now, versions
@@ -50,28 +51,18 @@ _SLAB_CELLS = 8_000_000
 _SLAB_ROWS = 512
 
 
-class _Counted:
-    """A source that adds up the lights read through it; the writing reads every cell once."""
+class _Counted(CountedSource):
+    """Adds up the lights."""
 
     def __init__(self, source: GridSource) -> None:
-        self.source = source
+        super().__init__(source)
         self.total, self.lit, self.cells = 0.0, 0, 0
 
-    @property
-    def grid(self) -> Grid:
-        return self.source.grid
-
-    @property
-    def name(self) -> str:
-        return self.source.name
-
-    def read(self, window: Window) -> Block:
-        block = self.source.read(window)
+    def count(self, block: Block) -> None:
         valid: Any = True if block.valid is None else block.valid
         self.total += float(np.sum(block.values, dtype=np.float64, where=valid))
         self.lit += int(np.count_nonzero((block.values > 0) & valid))
         self.cells += block.values.size if block.valid is None else int(np.count_nonzero(block.valid))
-        return block
 
 
 @dataclass

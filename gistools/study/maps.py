@@ -19,9 +19,8 @@ from gistools.io.atomic import require_writable, write_text
 from gistools.io.tables import read_table
 from gistools.output.maps import interactive_map
 from gistools.study._gallery import Gallery, choropleths, city_maps, map_columns, series
-from gistools.study._report_sections import MAIN
 from gistools.study._report_text import short_name
-from gistools.study._run_folder import RunFolder, read_run
+from gistools.study._run_folder import MAIN_MEASURES, RunFolder, read_run
 from gistools.study.inputs import Grids, Problem
 
 if TYPE_CHECKING:
@@ -101,9 +100,9 @@ def choose_columns(run: RunFolder, columns: Sequence[str]) -> list[str]:
     """
     require_columns(run.panel, columns, "the panel")
     require_numeric(run.panel, columns, "the panel")
-    found = [name for name in (columns or MAIN) if run.has(name)]
+    found = [name for name in (columns or MAIN_MEASURES) if run.has(name)]
     if not found:
-        raise InputError(f"there is nothing to draw: {listed(columns or MAIN)} have no value in the panel")
+        raise InputError(f"there is nothing to draw: {listed(columns or MAIN_MEASURES)} have no value in the panel")
     return found
 
 

@@ -15,7 +15,7 @@ from gistools.city.form import FormOptions, measure_year
 from gistools.city.mask import ClassSource, PatchesOf, patch_polygons, whole_grid
 from gistools.city.urban import HIGH, LOW, NOT_URBAN
 from gistools.errors import GistoolsError, InputError, OutputError
-from gistools.grid import WGS84, Block, Grid, GridSource, Window
+from gistools.grid import WGS84, Block, Grid, GridSource
 from gistools.io.atomic import require_writable
 from gistools.io.cog import write_cog
 from gistools.io.tables import require_table_extension, write_table
@@ -23,6 +23,7 @@ from gistools.io.vectors import DRIVERS, write_vector
 from gistools.raster.align import align
 from gistools.raster.zonal import scan_year
 from gistools.raster.zones import Zones, label_zones
+from gistools.study._counted import CountedSource
 from gistools.study.form import measure_form
 from gistools.study.inputs import Grids, Problem, check_boundaries
 from gistools.study.progress import Progress
@@ -207,30 +208,21 @@ def _class_source(
     )
 
 
-class _Counted:
-    """Counts the cells of each class while they are read for writing."""
+class _Counted(CountedSource):
+    """Counts the cells of each class."""
 
     def __init__(self, source: GridSource, progress: Callable[[int], None]) -> None:
-        self.source, self.progress = source, progress
+        super().__init__(source)
+        self.progress = progress
         self.counts = {"not_urban": 0, "low": 0, "high": 0, "no_data": 0}
 
-    @property
-    def grid(self) -> Grid:
-        return self.source.grid
-
-    @property
-    def name(self) -> str:
-        return self.source.name
-
-    def read(self, window: Window) -> Block:
-        block = self.source.read(window)
+    def count(self, block: Block) -> None:
         valid = block.is_valid()
         found = np.bincount(block.values[valid], minlength=3)
         for name, value in (("not_urban", NOT_URBAN), ("low", LOW), ("high", HIGH)):
             self.counts[name] += int(found[value])
         self.counts["no_data"] += int(valid.size - found.sum())
         self.progress(sum(self.counts.values()))
-        return block
 
 
 def _in_thousandths(progress: Progress, year: int, grid: Grid) -> Callable[[int], None]:

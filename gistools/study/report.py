@@ -8,12 +8,13 @@ import pandas as pd
 
 from gistools.io.atomic import write_text
 from gistools.output.figures import count_undrawable
-from gistools.output.maps import (
-    interactive_map,
-)
+from gistools.output.maps import interactive_map
 from gistools.output.report import Block, Heading, Notes, Paragraph, Section, Table, render_report
-from gistools.study import _report_sections as parts
 from gistools.study._gallery import Gallery, choropleths, city_maps, map_columns, series
+from gistools.study._report_brief import brief
+from gistools.study._report_evidence import models, neighbours, sensitivity, truth
+from gistools.study._report_excluded import excluded
+from gistools.study._report_methods import citations, methods, provenance, reminders
 from gistools.study._report_text import clock, short_name
 from gistools.study._run_folder import RunFolder, read_run
 
@@ -84,17 +85,17 @@ def write_report(run_dir: str | Path) -> Path:
         page = interactive_map(run.cities, run.panel, columns, title=title, units=run.units, labels=run.labels)
         write_text(folder / MAP, page)
     found = [
-        parts.brief(run, MAP if columns else None),
+        brief(run, MAP if columns else None),
         _maps(run, gallery),
-        parts.reminders(run),
-        parts.excluded(run, gallery.draw),
-        parts.sensitivity(run, gallery.draw),
-        parts.neighbours(run, gallery.draw),
-        parts.models(run, gallery.draw),
-        parts.truth(run),
-        parts.methods(run),
-        parts.citations(run),
-        parts.provenance(run),
+        reminders(run),
+        excluded(run, gallery),
+        sensitivity(run, gallery),
+        neighbours(run, gallery),
+        models(run, gallery),
+        truth(run),
+        methods(run),
+        citations(run),
+        provenance(run),
     ]
     page = render_report(run.name, [section for section in found if section is not None], meta=_meta(run))
     path = folder / REPORT
@@ -110,7 +111,7 @@ def _meta(run: RunFolder) -> dict[str, str]:
 
 def _maps(run: RunFolder, gallery: Gallery) -> Section | None:
     """Choropleths, series, city maps, gradients, and the table by city."""
-    column = parts.main_measure(run)
+    column = run.main_measure
     if column is None:
         return None
     unit = ", ".join(filter(None, (short_name(column), str(run.units.get(column, "")))))

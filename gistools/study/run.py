@@ -38,6 +38,7 @@ from gistools.study.config import ModelConfig, StudyConfig, WeightsConfig
 from gistools.study.evidence import write_weights
 from gistools.study.form import FormResult, measure_form
 from gistools.study.inputs import Problem
+from gistools.study.labels import LabelFiles
 from gistools.study.manifest import input_entry, now, output_entries, versions
 from gistools.study.panel import join_panel
 from gistools.study.parcels import ParcelResult, measure_distance, write_parcels
@@ -154,14 +155,16 @@ def run_study(
     progress = progress or Progress(len(config.years), quiet=True)
     started = now()
     folder = Path(out or config.out or "run")
-    inputs = check_study(config)
+    label = LabelFiles()
+    label.look_in(folder / "years")
+    inputs = check_study(config, label=label)
     refused = [problem for problem in inputs.problems if problem.year is None]
     if refused:
         more = f" (and {len(refused) - 1} more problems; see gistools check)" if len(refused) > 1 else ""
         raise ConfigError(f"{refused[0]}{more}")
     _prepare_folder(folder, inputs.files(config), resume=resume, overwrite=overwrite)
     write_text(folder / STUDY, _MARK + config.to_yaml())
-    inputs.label.folder = folder / "years"
+    label.keep_in(folder / "years")
     steps = _Steps(config, inputs, folder, progress)
     with warnings.catch_warnings():
         warnings.simplefilter("always")

@@ -12,7 +12,7 @@ import geopandas as gpd
 import numpy as np
 import pandas as pd
 
-from gistools.checks import closest, listed, require_choice, require_columns, require_numeric
+from gistools.checks import listed, require_choice, require_columns, require_numeric
 from gistools.city.features import count_features
 from gistools.errors import GistoolsError, InputError, OutputError
 from gistools.grid import WGS84, GridSource, Product
@@ -30,6 +30,7 @@ from gistools.io.tables import read_table
 from gistools.io.vectors import read_vector
 from gistools.raster import lights, population
 from gistools.raster.align import align
+from gistools.raster.products import named_product
 from gistools.raster.statistics import (
     KEPT_GB,
     STATISTICS,
@@ -103,10 +104,8 @@ def require_product(product: str) -> None:
     InputError
         Naming those there are.
     """
-    if product != "auto" and product not in _PRODUCTS:
-        raise InputError(
-            f"product {product!r} is not known{closest(product, _PRODUCTS)}; there are auto, {', '.join(_PRODUCTS)}"
-        )
+    if product != "auto":
+        named_product(product, _PRODUCTS)
 
 
 def raster_product(path: Path, product: str = "auto") -> Product:
@@ -129,8 +128,7 @@ def raster_product(path: Path, product: str = "auto") -> Product:
         If `product` is not known.
     """
     if product != "auto":
-        require_product(product)
-        return _PRODUCTS[product]
+        return named_product(product, _PRODUCTS)
     tags = {str(k): str(v) for k, v in raster_facts(path)["tags"].items()}
     light = lights.lights_product(path.name, "float32", tags=tags)
     if light is not lights.RADIANCE:
@@ -413,7 +411,7 @@ def read_features(
     Parameters
     ----------
     path : path
-        Any vector format; or ``.csv``, ``.xlsx``, ``.dta`` with two columns of degrees (WGS 84).
+        Any vector format; or ``.csv``, ``.xlsx``, ``.dta``, ``.parquet`` with two columns of degrees (WGS 84).
     lon, lat : str
         These columns.
     encoding : str, optional
@@ -431,7 +429,11 @@ def read_features(
     """
     path = Path(path)
     if path.suffix.lower() not in _POINT_TABLES:
-        return read_vector(path, encoding=encoding)
+        try:
+            return read_vector(path, encoding=encoding)
+        except InputError as error:  # a Parquet file may be a table as well
+            if path.suffix.lower() != ".parquet" or "Missing geo metadata" not in str(error):
+                raise
     table = read_table(path, encoding=encoding)
     require_columns(table, [lon, lat], path.name)
     require_numeric(table, [lon, lat], path.name)

@@ -6,7 +6,8 @@ import pytest
 import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from raster_factory import ARC30, MOLLWEIDE, cell_box, cities, lonlat_grid, source, zones_of
+from raster_factory import MOLLWEIDE, cell_box, cities, lonlat_grid, source, zones_of
+from raster_strategies import countries
 
 from gistools.city.audit import Deciding, audit_city
 from gistools.city.cells import CELL_COLUMNS, city_cells, decide_cbd
@@ -18,29 +19,6 @@ from gistools.io.vectors import read_boundaries
 from gistools.raster.lights import lights_product
 from gistools.raster.population import population_product
 from gistools.raster.zones import label_zones
-
-
-@st.composite
-def country(draw):
-    """Random labels, lights with few levels (so that cells tie), densities about the thresholds, gaps, fractions."""
-    shape = draw(st.tuples(st.integers(2, 11), st.integers(2, 11)))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    number = draw(st.integers(1, 3))
-    labels = rng.integers(-1, number, shape)
-    if draw(st.booleans()):
-        labels = np.sort(labels, axis=1)
-    grid = lonlat_grid(shape, cell=draw(st.sampled_from([ARC30, ARC30 / 2, 0.03])))
-    light = rng.integers(0, draw(st.sampled_from([12, 14, 64])), shape).astype(float)
-    light[rng.random(shape) < draw(st.sampled_from([0, 0.3, 1.0]))] = np.nan
-    area = grid.cell_area_km2(grid.whole)
-    count = rng.choice([0, 900, 1100, 1500, 4000], shape) * area * rng.choice([1.0, rng.uniform(0.8, 1.2)], shape)
-    count[rng.random(shape) < draw(st.sampled_from([0, 0.3, 1.0]))] = np.nan
-    fractions = None
-    if draw(st.booleans()):
-        fractions = np.stack([(labels == k).astype(float) for k in range(number)])
-        shares = np.moveaxis(rng.dirichlet(np.ones(number + 1), shape), -1, 0)[:number]
-        fractions = np.where((rng.random(shape) < 0.4) & (labels >= 0), shares, fractions)
-    return zones_of(labels, grid, fractions), light, count, grid
 
 
 def agreed(audit):
@@ -61,10 +39,11 @@ CHOICES = st.fixed_dictionaries(
 )
 
 
-@given(country(), CHOICES, st.sampled_from(["both", "lights", "population"]))
+@given(countries(), CHOICES, st.sampled_from(["both", "lights", "population"]))
 @settings(max_examples=60, deadline=None)
 def test_every_column_of_random_cities(case, choices, given_grids):
-    zones, light, count, grid = case
+    labels, light, count, grid, fractions = case
+    zones = zones_of(labels, grid, fractions)
     options = FormOptions(**choices)
     lights = None if given_grids == "population" else source(light, grid)
     people = None if given_grids == "lights" else source(count, grid)
@@ -94,10 +73,11 @@ def test_every_column_of_random_cities(case, choices, given_grids):
         assert audit.mismatches == ()
 
 
-@given(country(), st.integers(0, 2**32 - 1))
+@given(countries(), st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None)
 def test_a_cbd_of_another_year(case, seed):
-    zones, light, count, grid = case
+    labels, light, count, grid, fractions = case
+    zones = zones_of(labels, grid, fractions)
     later = np.random.default_rng(seed).permutation(light.ravel()).reshape(light.shape)
     options = FormOptions(threshold=1200.0)
     base = measure_year(2001, source(light, grid), source(count, grid), zones, options)

@@ -146,6 +146,47 @@ def test_kinds_and_years():
     assert count_features(sites, HALVES, by="kind")["count_tomb"].tolist() == [1, 0]
 
 
+HERITAGE = ("1961-03-04", "1982-02-23", "1988-01-13", "1996-11-20", "2001-06-25", "2006-05-25", "2013-03-05")
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda dates: pd.to_datetime(pd.Series(dates)),
+        lambda dates: pd.to_datetime(pd.Series(dates)).dt.date,
+        lambda dates: [int(date[:4]) for date in dates],
+        lambda dates: [int(date.replace("-", "")) for date in dates],
+        lambda dates: [f" {date.replace('-', '')}" for date in dates],
+        lambda dates: [date[:4] for date in dates],
+        lambda dates: [f"{date[:4]}年" for date in dates],
+        lambda dates: [f"{date[:4]}年{int(date[5:7])}月{int(date[8:])}日" for date in dates],
+        lambda dates: [date.replace("-", "/") for date in dates],
+        lambda dates: [f"{date}T00:00:00" for date in dates],
+    ],
+)
+def test_dates_count_from_their_year_on(write):
+    """The batches of heritage sites: each adds to the stock from the year of its list on."""
+    sites = frame(shapely.points([(0.1 + 0.01 * k, 0.5) for k in range(7)]), listed=write(list(HERITAGE)))
+    table = count_features(sites, HALVES, year_from="listed", years=[1960, 1961, 1995, 2007, 2012, 2013])
+    assert table.loc[table["city_code"] == "west", "count"].tolist() == [0, 1, 3, 6, 6, 7]
+    assert table.attrs["labels"]["count"] == "points in the city, those of the year and before (listed)"
+
+
+def test_a_missing_date_is_counted_and_no_year_is_refused():
+    sites = frame(shapely.points([(0.1, 0.5), (0.2, 0.5)]), listed=pd.to_datetime(["1961-03-04", None]))
+    table = count_features(sites, HALVES, year_from="listed", years=[2000])
+    assert table["count"].tolist() == [1, 0]
+    assert table.attrs["counts"]["undated"] == 1
+    blank = count_features(sites.assign(listed=["1961", " "]), HALVES, year_from="listed", years=[2000])
+    assert (blank["count"].tolist(), blank.attrs["counts"]["undated"]) == ([1, 0], 1)
+    for wrong in (196103, 1961.5, "第一批", "4.3.1961", "1961-"):
+        bad = sites.assign(listed=pd.Series([2001, wrong], dtype=object if isinstance(wrong, str) else None))
+        with pytest.raises(TableError, match=r"'listed', holds .*\(row 2\) where a year or a date is needed"):
+            count_features(bad, HALVES, year_from="listed", years=[2000])
+    old = frame([shapely.Point(0.1, 0.5)], built=[-200])  # before our era
+    assert count_features(old, HALVES, year_from="built", years=[2000])["count"].tolist() == [1, 0]
+
+
 def test_another_crs_gives_the_same():
     rng = np.random.default_rng(2)
     boundaries = country()
@@ -192,7 +233,7 @@ def test_what_is_refused():
         count_features(frame([None]), HALVES)
     with pytest.raises(TableError, match=r"has no column 'knid'; did you mean 'kind'\?"):
         count_features(points, HALVES, by="knid")
-    with pytest.raises(TableError, match="column 'year', holds 'soon' where a number is needed"):
+    with pytest.raises(TableError, match=r"column 'year', holds 'soon' \(row 1\) where a year or a date is needed"):
         count_features(points, HALVES, year_from="year", years=[2001])
     with pytest.raises(InputError, match="go together"):
         count_features(points, HALVES, years=[2001])

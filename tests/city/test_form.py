@@ -15,6 +15,7 @@ from raster_factory import (
     wiggly_tessellation,
     zones_of,
 )
+from raster_strategies import countries
 from slow_form import slow_form
 
 from gistools.city.form import COLUMNS, FormOptions, measure_year
@@ -45,33 +46,8 @@ def compare(got, slow):
         )
 
 
-@st.composite
-def country(draw):
-    shape = draw(st.tuples(st.integers(2, 12), st.integers(2, 12)))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    number = draw(st.integers(1, 4))
-    labels = rng.integers(-1, number, shape)
-    labels.ravel()[:number] = np.arange(number)[: labels.size]
-    if draw(st.booleans()):
-        labels = np.sort(labels, axis=1)
-    grid = lonlat_grid(shape, cell=draw(st.sampled_from([ARC30, ARC30 / 2, 0.05])))
-    light = rng.integers(0, draw(st.sampled_from([12, 16, 64])), shape).astype(float)
-    light[rng.random(shape) < draw(st.sampled_from([0, 0.3, 1.0]))] = np.nan
-    area = grid.cell_area_km2(grid.whole)
-    count = rng.choice([0, 900, 1100, 1500, 4000], shape) * area * rng.choice([1.0, rng.uniform(0.8, 1.2)], shape)
-    count[rng.random(shape) < draw(st.sampled_from([0, 0.3, 1.0]))] = np.nan
-    fractions = None
-    if draw(st.booleans()):
-        fractions = np.stack([(labels == k).astype(float) for k in range(number)])
-        shares = np.moveaxis(rng.dirichlet(np.ones(number + 1), shape), -1, 0)[:number]
-        # the city of the centre has a part of the cell
-        edge = (rng.random(shape) < 0.4) & (labels >= 0)
-        fractions = np.where(edge, shares, fractions)
-    return labels, light, count, grid, fractions
-
-
 @given(
-    country(),
+    countries(),
     st.sampled_from([0.0, 10.0]),
     st.sampled_from([500.0, 1000.0]),
     st.sampled_from([None, 1200.0]),

@@ -269,6 +269,25 @@ def test_a_table_of_points(folder):
     folder.refused("has no column 'lon'", folder("count", "--features", folder.path / "sites.csv"))
 
 
+def test_dated_heritage_sites_are_cumulated(folder):
+    sites = pd.DataFrame({"lon": folder.sites.geometry.x, "lat": folder.sites.geometry.y})
+    sites["listed"] = ["1961年3月4日", "2006-05-25", "2013/3/5", None]
+    sites.to_csv(folder.path / "heritage.csv", index=False)
+    sites.assign(listed=pd.to_datetime(["1961-03-04", "2006-05-25", "2013-03-05", None])).to_parquet(
+        folder.path / "h.parquet"
+    )
+    for name in ("heritage.csv", "h.parquet"):
+        chosen = ("--features", folder.path / name, "--year-from", "listed", "--years", "2005-2013")
+        result = folder("count", *chosen, "--prefix", "heritage")
+        panel = folder.panel(result).set_index(["city_code", "year"])["heritage_count"]
+        assert panel.loc["01"].tolist() == [1] + 8 * [2]
+        assert panel.loc["03"].tolist() == 8 * [0] + [1]
+        assert "1 features have no year and do not count" in result.stderr
+        folder.out.unlink()
+    pd.DataFrame({"place": ["here"]}).to_parquet(folder.path / "h.parquet")
+    folder.refused("h.parquet has no column 'lon', 'lat'", folder("count", "--features", folder.path / "h.parquet"))
+
+
 @pytest.mark.real
 def test_rivers_with_faults(tmp_path, data_dir):
     rivers = data_dir / "reserve_swellendam" / "rivers.shp"

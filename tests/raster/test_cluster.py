@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from gistools.io.rasters import open_raster
 from gistools.raster import zonal
 from gistools.raster.lights import DMSP
 from gistools.raster.population import LANDSCAN
-from gistools.raster.tasks import Execution, local_processes
+from gistools.raster.tasks import Execution, local_processes, run_tasks
 
 GRID = lonlat_grid((360, 240))
 BOUNDARIES = cities([cell_box(GRID, 0, 360, 0, 120), cell_box(GRID, 0, 360, 120, 240)])
@@ -83,6 +84,14 @@ def test_a_worker_killed_in_the_middle_changes_nothing(grids, cluster):
     assert killed
     assert workers[0].wait(10) == -signal.SIGKILL
     pd.testing.assert_frame_equal(got, expected, check_exact=True)
+
+
+def test_two_runs_in_processes_do_not_quarrel_over_a_port():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with local_processes(1) as first, local_processes(1) as second:
+            for execution in (first, second):
+                assert run_tasks(abs, [-1, 2], execution=execution) == [1, 2]
 
 
 def test_processes_of_this_machine_give_the_same_bits_and_bad_blocks_are_told(grids, tmp_path):

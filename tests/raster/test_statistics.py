@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raster_factory import MOLLWEIDE, cell_box, cities, lonlat_grid, source, wiggly_tessellation, zones_of
+from raster_strategies import city_labels
 
 from gistools.errors import GridError, InputError
 from gistools.grid import Grid, Window
@@ -82,12 +83,8 @@ def slow(values, valid, share, weight):
 @st.composite
 def grids(draw):
     """A grid over cities, by centre or by coverage, with or without weights."""
-    shape = draw(st.tuples(st.integers(1, 14), st.integers(1, 16)))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    number = draw(st.integers(1, 4))
-    labels = rng.integers(-1, number, shape)
-    if draw(st.booleans()):  # blocks instead of noise
-        labels = np.sort(labels, axis=draw(st.integers(0, 1)))
+    rng, number, labels = draw(city_labels())
+    shape = labels.shape
     share = np.stack([(labels == k).astype(float) for k in range(number)])
     covered = draw(st.booleans())
     if covered:

@@ -13,7 +13,7 @@ from raster_factory import MOLLWEIDE, UTM_48N, cities, source
 from gistools.errors import GridError, InputError, TableError
 from gistools.grid import WGS84, Grid
 from gistools.raster import undevelopable as module
-from gistools.raster.land_cover import land_cover
+from gistools.raster.land_cover import LAND_COVERS, land_cover
 from gistools.raster.tasks import Execution
 from gistools.raster.undevelopable import TerrainOptions, undevelopable_share
 from gistools.raster.undevelopable_tables import COLUMNS, PART_COLUMNS
@@ -127,6 +127,19 @@ def test_areas_against_a_slow_count(grid, places):
         np.testing.assert_allclose(row[AREAS].astype(float), expected.iloc[:5].sum(), rtol=1e-9)
         share = row["undevelopable_km2"] / (row["area_km2"] - row["unknown_km2"])
         assert row["undevelopable_share"] == pytest.approx(share, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", LAND_COVERS)
+def test_water_wetland_and_gaps_of_every_product(name):
+    grid, product = degrees((60, 65), 0.02), land_cover(name)
+    codes = [*(product.codes or {10, 190, 220, *product.wet}), *product.nodata]
+    cover = source(np.random.default_rng(1).choice(codes, grid.shape).astype(np.uint8), grid, name="cover.tif")
+    dem = source(np.zeros(grid.shape), grid, np.ones(grid.shape, bool), "dem.tif")
+    row = undevelopable_share(dem, at((104.0, 30.6)), land_cover=cover, classes=product).table.iloc[0]
+    flat = np.zeros(grid.shape)
+    expected = slow(dem, cover, (104.0, 30.6), flat, wet=tuple(product.wet), nodata=tuple(product.nodata))
+    np.testing.assert_allclose(row[AREAS].astype(float), expected.iloc[:5].sum(), rtol=1e-9)
+    assert min(row["water_km2"], row["unknown_km2"]) > 0
 
 
 def test_rings_and_sectors_each_add_up_to_the_disc_and_the_disc_to_the_circle():

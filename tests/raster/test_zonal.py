@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from raster_factory import (
-    MOLLWEIDE,
     cell_box,
     cities,
     lonlat_grid,
@@ -18,9 +17,10 @@ from raster_factory import (
     write_raster,
     zones_of,
 )
+from raster_strategies import city_labels
 
 from gistools.errors import GridError, InputError
-from gistools.grid import ArraySource, Block, Grid
+from gistools.grid import ArraySource, Block
 from gistools.io.rasters import open_raster
 from gistools.raster import zonal
 from gistools.raster.align import align
@@ -37,12 +37,8 @@ COUNT_TYPES = {"int32": -2147483647, "int16": -1, "uint16": 65535, "float32": np
 @st.composite
 def years(draw):
     """Grids of one year over cities, by centre or by coverage."""
-    shape = draw(st.tuples(st.integers(1, 14), st.integers(1, 16)))
-    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    number = draw(st.integers(1, 4))
-    labels = rng.integers(-1, number, shape)
-    if draw(st.booleans()):  # blocks instead of noise
-        labels = np.sort(labels, axis=draw(st.integers(0, 1)))
+    rng, number, labels = draw(city_labels())
+    shape = labels.shape
     fractions = None
     if draw(st.booleans()):
         fractions = np.stack([(labels == k).astype(float) for k in range(number)])
@@ -186,7 +182,12 @@ def test_a_cluster_by_address_gives_the_same_bits(tmp_path, monkeypatch):
     calls = []
     # over TCP, so that tasks are serialised as for a worker on another machine
     with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None
+        n_workers=2,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tcp://",
+        dashboard_address=None,
+        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
     ) as cluster:
         execution = Execution(scheduler=cluster.scheduler_address)
         there = scan_year(*sources, zones, execution=execution, progress=lambda done, of: calls.append((done, of)))
@@ -285,27 +286,6 @@ def test_counts_are_conserved_over_a_partition(assign, dtype):
     assert scan.population_in_window == pytest.approx(count.sum(dtype=float), rel=1e-12)
 
 
-def test_totals_beyond_32_bits():
-    count = np.full((40, 60), 2_000_000, "int32")
-    count[:, 30:] = 3_000_000
-    zones = zones_of(np.repeat([[0] * 30 + [1] * 30], 40, axis=0), lonlat_grid(count.shape))
-    scan = scan_year(source(np.full(count.shape, 200, "uint8")), source(count), zones)
-    assert scan.totals.population.tolist() == [2_400_000_000.0, 3_600_000_000.0]
-    assert scan.totals.light_sum.tolist() == [240_000.0, 240_000.0]
-    assert scan.population_in_window == 6_000_000_000.0
-    assert scan.largest_count == 3_000_000.0
-
-
-def test_no_data_outside_the_cities_does_not_touch_them():
-    count = np.full((4, 5), np.nan)
-    count[1:3, 1:4] = [[1, 2, 3], [4, 5, 6]]
-    labels = np.full((4, 5), -1)
-    labels[1:3, 1:4] = 0
-    scan = scan_year(None, source(count), zones_of(labels, lonlat_grid((4, 5))))
-    assert scan.totals.population.tolist() == [21.0]
-    assert scan.totals.population_cells.tolist() == [6.0]
-
-
 def test_two_satellites_are_scanned_as_their_composite():
     f15 = source(np.array([[10, 20, 0, 30, 12]], "uint8"), valid=[[1, 1, 1, 0, 1]])
     f16 = source(np.array([[13, 0, 9, 30, 11]], "uint8"))
@@ -366,18 +346,6 @@ def test_progress_counts_slabs(monkeypatch):
     assert calls == [(k, 4) for k in range(5)]
 
 
-def test_projected_cells_have_their_geodesic_areas():
-    from affine import Affine
-
-    grid = Grid(MOLLWEIDE, Affine(250, 0, 436_750, 0, -250, 5_892_750), (6, 7))
-    labels = np.zeros((6, 7), int)
-    scan = scan_year(
-        source(np.full((6, 7), 60, "uint8"), grid), source(np.full((6, 7), 500), grid), zones_of(labels, grid)
-    )
-    assert len(scan.urban.row) == 42
-    np.testing.assert_allclose(scan.urban.area_km2, grid.cell_area_km2(grid.whole).ravel(), rtol=1e-13)
-
-
 # ---------------------------------------------------------------- peers on one file
 
 
@@ -409,50 +377,3 @@ def test_sums_by_coverage_agree_with_exactextract(country_file):
     peer = exact_extract(str(path), boundaries, ["sum", "count"], output="pandas")
     np.testing.assert_allclose(scan.totals.population, peer["sum"], rtol=1e-7)
     np.testing.assert_allclose(scan.totals.population_cells, peer["count"], rtol=1e-7)
-
-
-@dataclass(frozen=True)
-class Tiled:
-    """A source in tiles of 64 x 64 that keeps account of the windows read."""
-
-    inner: ArraySource
-    windows: list
-    block_rows = block_cols = 64
-    name = "tiled"
-
-    @property
-    def grid(self):
-        return self.inner.grid
-
-    def read(self, window):
-        self.windows.append(window)
-        return self.inner.read(window)
-
-
-@pytest.mark.parametrize("assign", ["centre", "coverage"])
-def test_without_totals_only_the_tiles_with_light_are_read(assign, monkeypatch):
-    monkeypatch.setattr(zonal, "_SLAB_ROWS", 128)
-    rng = np.random.default_rng(8)
-    grid = lonlat_grid((400, 500))
-    halves = [cell_box(grid, 20.3, 390, 30.4, 250.6), cell_box(grid, 20.3, 390, 250.6, 470)]
-    zones = label_zones(cities(halves), grid, assign=assign)
-    light = np.zeros(grid.shape, "uint8")
-    light[100:130, 80:100] = rng.integers(5, 63, (30, 20))  # rows 64-191, columns 64-127
-    light[300, 400] = 7  # the brightest of the second city, though not bright
-    light[5, 5] = 60  # of no city
-    count = rng.gamma(1, 3000, grid.shape).astype("int32")
-    whole = scan_year(source(light, grid), source(count, grid), zones)
-    tiled = Tiled(source(count, grid), [])
-    part = scan_year(source(light, grid), tiled, zones, totals=False)
-    assert whole.has_totals
-    assert not part.has_totals
-    assert len(whole.urban.row) > 100
-    for kept in ("urban", "brightest"):
-        for one, other in zip(getattr(whole, kept), getattr(part, kept), strict=True):
-            assert np.array_equal(one, other)
-    read = np.zeros(grid.shape, bool)
-    for window in tiled.windows:
-        assert not read[window.row0 : window.row1, window.col0 : window.col1].any()  # nothing twice
-        read[window.row0 : window.row1, window.col0 : window.col1] = True
-    # three tiles, cut where the slabs and the cities end
-    assert read[64:192, 64:128].sum() + read[256:320, 384:448].sum() == read.sum() <= 3 * 64 * 64

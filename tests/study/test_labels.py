@@ -71,3 +71,16 @@ def test_without_a_folder_they_are_kept_in_memory(made):
     files = LabelFiles()
     assert files(BOUNDARIES, GRID) is files(BOUNDARIES, GRID)
     assert len(made) == 1
+
+
+def test_a_folder_looked_in_gives_what_it_holds_and_gets_nothing_before_it_is_kept_in(tmp_path, made):
+    files = LabelFiles()
+    files.look_in(tmp_path)
+    zones = files(BOUNDARIES, GRID)
+    assert list(tmp_path.iterdir()) == []
+    files.keep_in(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    other = LabelFiles()
+    other.look_in(tmp_path)
+    assert other(BOUNDARIES, GRID).codes == zones.codes
+    assert len(made) == 1

@@ -14,7 +14,10 @@ from run_factory import HOSTILE, YEARS, make_cities, make_clip, make_run
 from gistools.errors import FileMissingError, GridError, TableError
 from gistools.io.atomic import PARTIAL
 from gistools.study._gallery import map_columns, urban_cells
-from gistools.study._report_sections import failed_parts, flat_options, note_counts, sensitivity_labels
+from gistools.study._report_brief import failed_parts
+from gistools.study._report_evidence import sensitivity_labels
+from gistools.study._report_excluded import note_counts
+from gistools.study._report_methods import flat_options
 from gistools.study._run_folder import read_run
 from gistools.study.report import write_report
 

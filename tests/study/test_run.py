@@ -74,7 +74,8 @@ def test_every_part_is_written(finished: RunResult) -> None:
     }  # fmt: skip
     assert finished.report == finished.out / "report.html"
     assert list((finished.out / "maps").glob("*.png"))
-    assert {p.name for p in (finished.out / "years").iterdir()} == {f"{y}.parquet" for y in (2001, 2006, 2007, 2008)}
+    years = {p.name for p in (finished.out / "years").iterdir() if not p.match("labels-*.npz")}
+    assert years == {f"{y}.parquet" for y in (2001, 2006, 2007, 2008)}
 
 
 def test_measures_are_the_truth(finished: RunResult) -> None:
@@ -136,11 +137,16 @@ def test_resolved_study_runs_again(finished: RunResult, tmp_path: Path) -> None:
     assert again.years == (2006, 2007, 2008)
 
 
-def test_a_second_run_takes_years_over_and_ends_the_same(finished: RunResult, tmp_path: Path) -> None:
+def test_a_second_run_takes_years_over_and_ends_the_same(
+    finished: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    monkeypatch.setattr("gistools.study.labels.label_zones", lambda *_, **__: made.append(1))
     shutil.copytree(finished.out, tmp_path / "run")
     before = {p.name: digest(p) for p in (tmp_path / "run").glob("*.*") if p.name != "manifest.json"}
     again = run_study(load_config(tmp_path / "run" / "study.yaml"), out=tmp_path / "run", resume=True)
     assert again.taken_over == [2001, 2006, 2007, 2008]
+    assert made == []  # the label grid was kept, too
     after = {p.name: digest(p) for p in (tmp_path / "run").glob("*.*") if p.name != "manifest.json"}
     differ = [name for name in before if before[name] != after[name]]
     # the report prints which years were taken over, and Bokeh numbers its parts from where it stopped

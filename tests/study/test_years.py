@@ -233,12 +233,12 @@ import sys, time
 from pathlib import Path
 from gistools.raster import zonal
 from gistools.cli.main import main
-slow = zonal._scan_slab
+slow = zonal.scan_slab
 zonal._SLAB_ROWS = 64
 def scan(task, blocks):
     time.sleep(0.15)
     return slow(task, blocks)
-zonal._scan_slab = scan
+zonal.scan_slab = scan
 main(sys.argv[1:])
 """
 
