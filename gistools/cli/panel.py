@@ -7,18 +7,27 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gistools.cli.common import FILE, panel_keys, verb
+from gistools.cli.common import FILE, LazyGroup, panel_keys, verb
 
 if TYPE_CHECKING:
     from gistools.study.panel import PanelResult
 
 
-@click.group()
+COMMANDS = {
+    "build": ("gistools.cli.panel:build", "Join tables to a panel; every row without a partner is counted."),
+    "supply": (
+        "gistools.cli.panel_supply:supply",
+        "Join a panel with the elasticity of housing supply and its instruments.",
+    ),
+}
+
+
+@click.group(cls=LazyGroup, lazy=COMMANDS)
 def panel() -> None:
     """Build a city-year panel and its codebook."""
 
 
-@panel.command()
+@click.command()
 @click.argument("base", type=FILE)
 @click.argument("tables", type=FILE, nargs=-1)
 @click.option("--policy", type=FILE, help="First treated year of each city; makes the treatment column.")

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 COMMANDS = {
+    "clean": ("gistools.cli.parcels_clean:clean", "Read records as they come, and say of each why it is set aside."),
+    "geocode": ("gistools.cli.parcels_geocode:geocode", "Find coordinates of addresses, offline or by a service."),
+    "datum": ("gistools.cli.parcels_datum:datum", "Convert coordinates between GCJ-02, BD-09 and WGS 84."),
     "distance": ("gistools.cli.parcels:distance", "Geodesic distance of each parcel to the CBD of its own city."),
+    "regulation": (
+        "gistools.cli.parcels_regulation:regulation",
+        "Legal floor-area-ratio cap at each city's CBD by year, from a hedonic of the parcels.",
+    ),
 }
 
 

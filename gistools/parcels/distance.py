@@ -12,8 +12,8 @@ from pyproj import Transformer
 from gistools.checks import listed, require_columns, require_numeric, require_unique
 from gistools.errors import TableError
 from gistools.grid import WGS84, geodesic_km, same_crs
-from gistools.parcels.records import as_numbers
 from gistools.parcels.status import LOCATED, passing
+from gistools.parcels.values import as_numbers
 
 if TYPE_CHECKING:
     import geopandas as gpd

@@ -21,10 +21,7 @@ from gistools.study.form import open_form_grids
 from gistools.study.inputs import GridFiles, Grids, Problem, check_boundaries
 from gistools.study.labels import LabelFiles
 from gistools.study.panel import join_panel, read_city_years
-from gistools.study.parcels import read_parcels
-
-# Columns that parcels bring into the panel.
-PARCEL_COLUMNS = ("parcels", "parcel_distance_km")
+from gistools.study.parcel_chain import ParcelPlan, plan_parcels
 
 
 @dataclass
@@ -36,7 +33,7 @@ class Inputs:
     tables: dict[str, pd.DataFrame] = field(default_factory=dict)
     descriptions: dict[str, pd.DataFrame] = field(default_factory=dict)
     policy: pd.DataFrame | None = None
-    parcels: pd.DataFrame | None = None
+    parcels: ParcelPlan | None = None
     cbds: Path | None = None
     truth: dict[str, Any] | None = None
     problems: list[Problem] = field(default_factory=list)
@@ -47,7 +44,7 @@ class Inputs:
         """What there is, in one line."""
         tables = [name for name in ("yearbook",) if name in self.tables]
         tables += ["policy"] if self.policy is not None else []
-        tables += [f"{len(self.parcels)} parcels"] if self.parcels is not None else []
+        tables += [f"parcels ({self.parcels})"] if self.parcels is not None else []
         also = f"; {', '.join(tables)}" if tables else ""
         years = self.grids.years
         return f"{len(self.boundaries)} cities, {len(years)} years of grids ({listed(years, 30)}){also}"
@@ -61,6 +58,8 @@ class Inputs:
         named = [
             ("cbd_table", config.form.cbd_table),
             *((part, table.file) for part in ("parcels", "yearbook", "policy") if (table := getattr(config, part))),
+            ("parcels mapping", config.parcels.mapping if config.parcels else None),
+            ("gazetteer", config.parcels.geocode.gazetteer if config.parcels and config.parcels.geocode else None),
             ("codebook", config.yearbook.codebook if config.yearbook else None),
             ("truth", config.truth),
         ]
@@ -189,7 +188,8 @@ def _read_policy(config: StudyConfig, inputs: Inputs) -> None:
 def _read_parcels(config: StudyConfig, inputs: Inputs) -> None:
     parcels = config.parcels
     if parcels is not None:
-        inputs.parcels = read_parcels(Path(parcels.file), encoding=parcels.encoding, columns=parcels.columns)
+        inputs.parcels = plan_parcels(parcels)
+        inputs.notes += inputs.parcels.notes
 
 
 def _read_truth(config: StudyConfig, inputs: Inputs) -> None:
@@ -221,8 +221,8 @@ def _check_columns(config: StudyConfig, inputs: Inputs) -> list[Problem]:
         known |= {f"yearbook_{c}" if c in COLUMNS else str(c) for c in table.columns}
     if config.policy:
         known.add(config.policy.column)
-    if inputs.parcels is not None and "year" in inputs.parcels:
-        known |= set(PARCEL_COLUMNS)
+    if inputs.parcels is not None:
+        known |= set(inputs.parcels.panel_columns)
     problems = []
     wanted = [(f"models, {m.name}", [m.outcome, *m.x]) for m in config.models]
     wanted += [("moran", list(config.moran.columns))] if config.moran else []

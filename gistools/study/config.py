@@ -132,12 +132,44 @@ class FormConfig(_Part):
     measures: Literal["all", "urban"] = "all"
 
 
+class CleaningConfig(_Part):
+    """Which rules set land transactions aside; see :class:`gistools.parcels.cleaning.CleaningRules`."""
+
+    skip: tuple[str, ...] = ()
+    modes: tuple[str, ...] | None = None
+    uses: tuple[str, ...] | None = None
+    mixed_use: bool = False
+    far_limit: float | None = Field(None, gt=0)
+
+
+class GeocodingConfig(_Part):
+    """How records without coordinates get a point from their address, offline."""
+
+    gazetteer: str | None = None
+    min_precision: Literal["place", "street", "district", "city"] = "place"
+    tolerance_km: float | None = Field(None, ge=0)
+
+
+class RegulationConfig(_Part):
+    """The hedonic of legal caps; see :func:`gistools.parcels.regulation.far_regulation`."""
+
+    transfer: Literal["mode", "price", "none"] = "mode"
+    grade: str | None = "land_grade"
+    min_parcels: int = Field(5, ge=1)
+    cov: Literal["city", "classical", "hc1", "hc2"] = "city"
+    bootstrap: int = Field(0, ge=0)
+
+
 class ParcelsConfig(_Part):
-    """Land transactions with coordinates."""
+    """Land transactions; `clean`, `regulation`: true (as far as columns go), false, or options that demand them."""
 
     file: str
     encoding: str | None = None
     columns: dict[str, str] = Field(default_factory=dict)
+    mapping: str | None = None
+    clean: CleaningConfig | bool = True
+    geocode: GeocodingConfig | None = None
+    regulation: RegulationConfig | bool = True
 
 
 class TableConfig(_Part):
@@ -240,6 +272,8 @@ _PATHS = (
     ("population", "files"),
     ("form", "cbd_table"),
     ("parcels", "file"),
+    ("parcels", "mapping"),
+    ("parcels", "geocode", "gazetteer"),
     ("yearbook", "file"),
     ("yearbook", "codebook"),
     ("policy", "file"),

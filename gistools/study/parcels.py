@@ -14,11 +14,13 @@ from gistools.checks import listed, require_columns
 from gistools.errors import TableError
 from gistools.io.tables import read_table, write_table
 from gistools.parcels.distance import distance_to_cbd, funnel, locate_parcels
-from gistools.parcels.records import contract_year, standard_columns
+from gistools.parcels.records import HeaderMapping, standard_columns
 from gistools.parcels.status import LOCATED
+from gistools.parcels.values import contract_year
 
 # Columns that are text whatever they look like.
-_TEXT = ("parcel_id", "电子监管号", "city_code", "城市代码")
+_CODES = ("parcel_id", "city_code")
+_TEXT = (*_CODES, "电子监管号", "城市代码")
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,11 @@ class ParcelResult:
 
 
 def read_parcels(
-    path: Path, *, encoding: str | None = None, columns: Mapping[str, str] | None = None
+    path: Path,
+    *,
+    encoding: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    mapping: HeaderMapping | None = None,
 ) -> pd.DataFrame:
     """Read a parcel table and give its columns their standard names.
 
@@ -51,6 +57,8 @@ def read_parcels(
         Of a CSV file; UTF-8 or GB18030 are found by themselves.
     columns : mapping of str to str, optional
         The table's own headers to standard names.
+    mapping : HeaderMapping, optional
+        The user's own mapping of headers.
 
     Returns
     -------
@@ -62,8 +70,9 @@ def read_parcels(
     TableError
         If there are no coordinates' columns.
     """
-    own = [header for header, name in (columns or {}).items() if name in ("parcel_id", "city_code")]
-    table = standard_columns(read_table(path, text=[*_TEXT, *own], encoding=encoding), columns)
+    own = [header for header, name in (columns or {}).items() if name in _CODES]
+    own += [header for header, column in mapping.columns.items() if column.name in _CODES] if mapping else []
+    table = standard_columns(read_table(path, text=[*_TEXT, *own], encoding=encoding), columns, mapping)
     lacking = [name for name in ("lon", "lat") if name not in table.columns]
     if lacking:
         raise TableError(

@@ -29,7 +29,6 @@ from gistools.io.geotiff import write_geotiff
 from gistools.io.tables import write_table
 from gistools.io.vectors import write_vector
 from gistools.panel.panel import Panel
-from gistools.parcels.distance import parcels_by_city_year
 from gistools.raster.tasks import Execution
 from gistools.spatial.models import fit_spatial
 from gistools.spatial.moran import moran_by_year
@@ -41,8 +40,10 @@ from gistools.study.inputs import Problem
 from gistools.study.labels import LabelFiles
 from gistools.study.manifest import input_entry, now, output_entries, versions
 from gistools.study.panel import join_panel
-from gistools.study.parcels import ParcelResult, measure_distance, write_parcels
+from gistools.study.parcel_chain import ParcelChain, follow_parcels
+from gistools.study.parcels import write_parcels
 from gistools.study.progress import Progress
+from gistools.study.regulation import write_regulation
 from gistools.study.truth import compare_with_truth
 from gistools.version import __version__
 from gistools.weights import build_weights, summarise_weights
@@ -60,7 +61,16 @@ _MARK = "# The study of this run as it was read, defaults included; written by g
 OUTPUTS = (
     *("cities.parquet", "clips", "codebook.csv", "joins.csv", "map.html", "maps", "models.json", "moran.csv"),
     *("national.csv", "panel.csv", "panel.dta", "panel.parquet", "panel.xlsx", "parcels.parquet"),
-    *("parcels_funnel.csv", "report.html", "sensitivity.csv", "truth.csv", "weights", "weights.csv", "years"),
+    *(
+        "parcels_funnel.csv",
+        "regulation.csv",
+        "report.html",
+        "sensitivity.csv",
+        "truth.csv",
+        "weights",
+        "weights.csv",
+        "years",
+    ),
     *(MANIFEST, STUDY),
 )
 
@@ -308,25 +318,22 @@ def _national(form: FormResult) -> pd.DataFrame:
     return table
 
 
-def _parcels_step(steps: _Steps, form: FormResult) -> ParcelResult | None:
-    if steps.inputs.parcels is None:
+def _parcels_step(steps: _Steps, form: FormResult) -> ParcelChain | None:
+    plan = steps.inputs.parcels
+    if plan is None:
         return None
-    result = measure_distance(steps.inputs.parcels, form.panel, steps.inputs.boundaries)
-    write_parcels(result, steps.folder / "parcels.parquet")
-    return result
+    chain = follow_parcels(plan, form.panel, steps.inputs.boundaries, seed=steps.config.seed, note=steps.note)
+    write_parcels(chain.parcels, steps.folder / "parcels.parquet")
+    if chain.regulation is not None:
+        write_regulation(chain.regulation, steps.folder / "regulation.csv")
+    return chain
 
 
-def _panel_step(steps: _Steps, form: FormResult, parcels: ParcelResult | None) -> Panel:
+def _panel_step(steps: _Steps, form: FormResult, parcels: ParcelChain | None) -> Panel:
     tables = dict(steps.inputs.tables)
-    if parcels is not None and "year" in parcels.parcels:
-        tables["parcels"] = parcels_by_city_year(parcels.parcels)
-        tables["parcels"].attrs = {
-            "units": {"parcels": "records", "parcel_distance_km": "km"},
-            "labels": {
-                "parcels": "located land transactions",
-                "parcel_distance_km": "their mean geodesic distance to the city's CBD",
-            },
-        }
+    measured = None if parcels is None else parcels.panel_table()
+    if measured is not None:
+        tables["parcels"] = measured
     policy = steps.config.policy
     panel = join_panel(
         form.panel,

@@ -34,15 +34,17 @@ def compare_with_truth(
         compared city by city and year by year: `truth` and `estimate` are then means, and ``within`` gives the
         largest difference. Estimates are ``within`` three standard errors or not.
     """
-    rows = _measures(truth, panel)
+    rows = [*_measures(truth, panel), *_regulation(truth, panel)]
     outcome = truth.get("outcome", {})
     for fit in fits:
         if fit["model"] != "sdm" or fit["outcome"] != outcome.get("outcome"):
             continue
         known = outcome["terms"]
-        for term in fit["terms"]:
-            if term["term"] in known:
-                rows.append(_estimate(f"{fit['name']}: {term['term']}", known[term["term"]], term))
+        rows += [
+            _estimate(f"{fit['name']}: {term['term']}", known[term["term"]], term)
+            for term in fit["terms"]
+            if term["term"] in known
+        ]
         for effect in fit.get("effects_decomposition", []):
             implied = outcome.get("effects_decomposition", {}).get(effect["term"])
             if implied:
@@ -65,6 +67,28 @@ def _measures(truth: Mapping[str, Any], panel: pd.DataFrame) -> list[dict[str, A
     km = geodesic_km(both["cbd_lon"], both["cbd_lat"], both["cbd_lon_true"], both["cbd_lat_true"])
     rows.append(_measure("CBD, km from the true one", km, np.where(np.isnan(km), np.nan, 0.0)))
     return rows
+
+
+def _regulation(truth: Mapping[str, Any], panel: pd.DataFrame) -> list[dict[str, Any]]:
+    """The regulation index of all city-years beside the caps that were drawn."""
+    known = pd.DataFrame(truth.get("parcels", {}).get("farr", []))
+    if not len(known) or "farr" not in panel:
+        return []
+    both = panel.merge(known[["city_code", "year", "farr"]], on=["city_code", "year"], suffixes=("", "_true"))
+    both = both.dropna(subset=["farr", "farr_true", "farr_se"])
+    if not len(both):
+        return []
+    apart = (both["farr"] - both["farr_true"]) / both["farr_se"]
+    inside = float((apart.abs() <= 1.96).mean())
+    return [
+        {
+            "quantity": f"legal cap at the CBD (farr), {len(both)} city-years",
+            "truth": float(both["farr_true"].mean()),
+            "estimate": float(both["farr"].mean()),
+            "std_error": float(both["farr_se"].mean()),
+            "within": f"{100 * inside:.0f} % of city-years within 1.96 standard errors",
+        }
+    ]
 
 
 def _measure(name: str, mine: np.ndarray, true: np.ndarray) -> dict[str, Any]:

@@ -40,7 +40,8 @@ form:
   assign: centre              # a cell belongs to the city that holds its centre; or `coverage`
   align: mean                 # lights come to the population's lattice by the mean of the cells overlapped
 
-# Land transactions as the land market publishes them: Chinese headers, GB18030.
+# Land transactions as the land market publishes them: Chinese headers, GB18030. They are cleaned, located and
+# measured to their city's CBD; their legal caps give the regulation index (farr, ln_farr) of every city and year.
 parcels: {{file: parcels.csv, encoding: gb18030}}
 
 # Covariates and outcomes, joined on city_code and year; what finds no partner is counted.
