@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
 import re
 from collections.abc import Iterable
 
@@ -11,6 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from gistools.parcels.divisions import china_divisions
 from gistools.parcels.values import map_values, plain_text, text_values
 
 # Kinds a rule tells apart; NOTHING where the cell is empty.
@@ -46,6 +46,7 @@ _OWN_LEVEL = re.compile(r"(?:市)?(?:市本级|本级|市辖区)$")
 _ELSEWHERE = re.compile(
     r"(?:县|旗|州|盟|省|自治区|地区|神农架林区|六枝特区|特别行政区|county|banner|prefecture|province)$"
 )
+_MUNICIPALITIES = ("110000", "120000", "310000", "500000")  # directly under the state
 _WHOLE_CITIES = ("东莞市", "中山市", "嘉峪关市", "儋州市", "三沙市")  # prefecture-level, without districts
 
 
@@ -139,16 +140,16 @@ def municipalities() -> frozenset[str]:
     Returns
     -------
     frozenset of str
-        As of 2020, and those that were such cities in some year from 2000 on under the same or another name.
+        All that were such cities in some year from 2000 on, under each of their names.
 
     Examples
     --------
     >>> {"武汉市", "上海市", "襄樊市"} <= municipalities(), "昆山市" in municipalities()
     (True, False)
     """
-    source = importlib.resources.files("gistools.parcels") / "data" / "prefecture_level_cities.txt"
-    lines = source.read_text(encoding="utf-8").splitlines()
-    return frozenset(name for line in lines if not line.startswith("#") for name in line.split())
+    units = china_divisions().table
+    whole = (units["level"] == "city") | units["code"].isin(_MUNICIPALITIES)
+    return frozenset(units.loc[whole & units["name"].str.endswith("市"), "name"])
 
 
 def municipal_districts(values: pd.Series) -> NDArray[np.int8]:
