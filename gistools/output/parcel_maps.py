@@ -1,8 +1,9 @@
-"""Maps of parcels: points that lie outside the city or province their records state."""
+"""Maps of parcels: coloured by what is measured of them, or flagged because they lie outside their city."""
 
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
 
 from gistools.checks import require_columns
+from gistools.errors import InputError
 from gistools.output._fonts import drawable
 from gistools.output._geography import (
     line_paths,
@@ -26,13 +28,117 @@ from gistools.output._style import PALETTE, bare, finish, save_figure, style
 if TYPE_CHECKING:
     import geopandas as gpd
     import pandas as pd
+    from matplotlib.axes import Axes
 
-__all__ = ["flagged_map", "plot_flagged", "save_figure"]
+__all__ = ["flagged_map", "plot_flagged", "plot_parcels", "save_figure"]
 
 _VERTICES = 60_000
 _GROUND, _BORDER = "#f3f1ec", "#cfcabd"
 _MARKS = ("o", "^", "s", "D", "v")
 _COLUMNS = ["rejected_lon", "rejected_lat", "status"]
+
+
+def plot_parcels(
+    cities: gpd.GeoDataFrame,
+    parcels: pd.DataFrame,
+    columns: Mapping[str, str],
+    *,
+    cbds: pd.DataFrame | None = None,
+    title: str,
+) -> Figure:
+    """Draw parcels as points, coloured by measures, one panel a measure.
+
+    Parameters
+    ----------
+    cities : GeoDataFrame
+        ``city_code`` and polygons with a CRS: the country, or a city to look at closely.
+    parcels : DataFrame
+        ``lon``, ``lat`` (degrees, WGS 84) and the measures. Parcels without a point or beyond the frame of the cities
+        are not drawn, and are counted.
+    columns : mapping of str to str
+        Measures and what stands at their colour bars. Colours end at the 2nd and 98th percentiles.
+    cbds : DataFrame, optional
+        ``cbd_lon``, ``cbd_lat``, drawn as stars.
+    title : str
+
+    Returns
+    -------
+    Figure
+        In Lambert's azimuthal equal-area projection about the cities.
+
+    Raises
+    ------
+    TableError
+        If a column lacks.
+    InputError
+        If no parcel lies in the frame.
+
+    Examples
+    --------
+    >>> import geopandas, pandas, shapely
+    >>> cities = geopandas.GeoDataFrame({"city_code": ["1"]}, geometry=[shapely.box(100, 30, 101, 31)], crs=4326)
+    >>> parcels = pandas.DataFrame({"lon": [100.4, 100.6], "lat": 30.5, "far_max": [2.0, 3.0]})
+    >>> figure = plot_parcels(cities, parcels, {"far_max": "legal cap"}, title="Parcels")
+    >>> figure.axes[0].get_title()
+    '2 parcels'
+    """
+    require_cities(cities)
+    require_columns(parcels, ["lon", "lat", *columns], "the parcels")
+    ground, _ = project(cities, vertices=_VERTICES)
+    west, south, east, north = ground.total_bounds
+    x, y = to_projection(ground.crs, parcels["lon"].to_numpy(float), parcels["lat"].to_numpy(float))
+    seen = (x >= west) & (x <= east) & (y >= south) & (y <= north)
+    if not seen.any():
+        raise InputError("no parcel lies in the frame of the cities, so there is nothing to draw")
+    width, height = east - west, north - south
+    aspect = min(max(height / width, 0.5), 1.5)
+    with style():
+        figure = Figure(figsize=(5.4 * len(columns), 5.4 * aspect + 1.0))
+        panels = figure.subplots(1, len(columns), squeeze=False)[0]
+        for axes, (column, label) in zip(panels, columns.items(), strict=True):
+            _draw_ground(axes, ground)
+            values = parcels[column].to_numpy(float)
+            shown = seen & np.isfinite(values)
+            if shown.any():
+                low, high = np.percentile(values[shown], [2, 98])
+                order = np.flatnonzero(shown)[np.argsort(values[shown], kind="stable")]  # the highest on top
+                points = axes.scatter(
+                    x[order], y[order], c=values[order], s=_point_size(len(order)), cmap="viridis",
+                    vmin=low, vmax=max(high, low + 1e-9), linewidths=0, zorder=3,
+                )  # fmt: skip
+                figure.colorbar(points, ax=axes, shrink=0.6, extend="both", label=drawable(label))
+            if cbds is not None:
+                at = to_projection(ground.crs, cbds["cbd_lon"].to_numpy(float), cbds["cbd_lat"].to_numpy(float))
+                axes.scatter(*at, marker="*", s=46, color="#c0392b", edgecolors="white", linewidths=0.5, zorder=4)
+            left_out = int((~shown).sum())
+            axes.set_title(
+                f"{shown.sum():,} parcels" + (f", {left_out:,} not shown" if left_out else ""), fontsize=10
+            )
+            bar = 0.07 * max(height, 0.5 * width)
+            axes.set_xlim(west - 0.02 * width, east + 0.02 * width)
+            axes.set_ylim(south - bar, north + 0.02 * height)
+            bare(axes)
+            scale_bar(axes, width, left=west, bottom=south - 0.92 * bar)
+        figure.suptitle(drawable(title), x=0.01, ha="left")
+        return finish(figure)
+
+
+def _point_size(count: int) -> float:
+    """Area of a point so that many do not hide each other."""
+    return float(np.clip(6000 / max(count, 1), 1.0, 16.0))
+
+
+def _draw_ground(axes: Axes, ground: gpd.GeoDataFrame) -> None:
+    axes.add_collection(
+        PathCollection(
+            [polygon_path(geometry) for geometry in ground.geometry],
+            facecolors=_GROUND,
+            edgecolors=_BORDER,
+            linewidths=0.5,
+            zorder=1,
+        )
+    )
+    axes.add_collection(LineCollection(line_paths(province_outlines(ground)), colors="#8a8a8a", linewidths=0.8))
 
 
 def plot_flagged(cities: gpd.GeoDataFrame, flagged: pd.DataFrame, *, title: str) -> Figure:
@@ -78,16 +184,7 @@ def plot_flagged(cities: gpd.GeoDataFrame, flagged: pd.DataFrame, *, title: str)
     with style():
         figure = Figure(figsize=(7.2, 7.2 * aspect + 1.0))
         axes = figure.subplots()
-        axes.add_collection(
-            PathCollection(
-                [polygon_path(geometry) for geometry in ground.geometry],
-                facecolors=_GROUND,
-                edgecolors=_BORDER,
-                linewidths=0.5,
-                zorder=1,
-            )
-        )
-        axes.add_collection(LineCollection(line_paths(province_outlines(ground)), colors="#8a8a8a", linewidths=0.8))
+        _draw_ground(axes, ground)
         status = flagged["status"].to_numpy(object)
         for k, reason in enumerate(sorted(set(status))):
             mine = status == reason

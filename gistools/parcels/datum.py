@@ -112,7 +112,22 @@ def gcj02_to_wgs84(lon: ArrayLike, lat: ArrayLike, *, region: RegionLike = MAINL
 def gcj02_to_bd09(lon: ArrayLike, lat: ArrayLike, *, region: RegionLike = MAINLAND) -> _Pair:
     """Longitudes and latitudes of BD-09 from those of GCJ-02.
 
-    Parameters, returns and raises are those of :func:`gcj02_to_wgs84`, with BD-09 as the result.
+    Parameters
+    ----------
+    lon, lat : array of float, any shapes that broadcast
+        Degrees, GCJ-02; NaN stays NaN.
+    region : {"mainland", "everywhere"} or Polygon or MultiPolygon
+        Where the datums differ, see :func:`in_shifted_region`.
+
+    Returns
+    -------
+    lon, lat : array of float64
+        Degrees, BD-09.
+
+    Raises
+    ------
+    InputError
+        As :func:`wgs84_to_gcj02`.
 
     Examples
     --------
@@ -127,7 +142,23 @@ def bd09_to_gcj02(lon: ArrayLike, lat: ArrayLike, *, region: RegionLike = MAINLA
     """Longitudes and latitudes of GCJ-02 from those of BD-09; the exact inverse of :func:`gcj02_to_bd09`.
 
     The inverse in common use reads the waves of the formula at the moved point; this one iterates to 1e-6 m.
-    Parameters, returns and raises are those of :func:`gcj02_to_wgs84`.
+
+    Parameters
+    ----------
+    lon, lat : array of float, any shapes that broadcast
+        Degrees, BD-09; NaN stays NaN.
+    region : {"mainland", "everywhere"} or Polygon or MultiPolygon
+        Where the datums differ, see :func:`in_shifted_region`.
+
+    Returns
+    -------
+    lon, lat : array of float64
+        Degrees, GCJ-02, exact to 1e-6 m on the ground.
+
+    Raises
+    ------
+    InputError
+        As :func:`wgs84_to_gcj02`.
 
     Examples
     --------
@@ -141,7 +172,22 @@ def bd09_to_gcj02(lon: ArrayLike, lat: ArrayLike, *, region: RegionLike = MAINLA
 def wgs84_to_bd09(lon: ArrayLike, lat: ArrayLike, *, region: RegionLike = MAINLAND) -> _Pair:
     """Longitudes and latitudes of BD-09 from those of WGS 84.
 
-    Parameters, returns and raises are those of :func:`wgs84_to_gcj02`, with BD-09 as the result.
+    Parameters
+    ----------
+    lon, lat : array of float, any shapes that broadcast
+        Degrees, WGS 84; NaN stays NaN.
+    region : {"mainland", "everywhere"} or Polygon or MultiPolygon
+        Where the datums differ, see :func:`in_shifted_region`.
+
+    Returns
+    -------
+    lon, lat : array of float64
+        Degrees, BD-09.
+
+    Raises
+    ------
+    InputError
+        As :func:`wgs84_to_gcj02`.
 
     Examples
     --------
@@ -155,7 +201,22 @@ def wgs84_to_bd09(lon: ArrayLike, lat: ArrayLike, *, region: RegionLike = MAINLA
 def bd09_to_wgs84(lon: ArrayLike, lat: ArrayLike, *, region: RegionLike = MAINLAND) -> _Pair:
     """Longitudes and latitudes of WGS 84 from those of BD-09 (Baidu); the exact inverse of :func:`wgs84_to_bd09`.
 
-    Parameters, returns and raises are those of :func:`gcj02_to_wgs84`, with BD-09 as the input.
+    Parameters
+    ----------
+    lon, lat : array of float, any shapes that broadcast
+        Degrees, BD-09; NaN stays NaN.
+    region : {"mainland", "everywhere"} or Polygon or MultiPolygon
+        Where the datums differ, see :func:`in_shifted_region`.
+
+    Returns
+    -------
+    lon, lat : array of float64
+        Degrees, WGS 84, exact to 1e-6 m on the ground.
+
+    Raises
+    ------
+    InputError
+        As :func:`wgs84_to_gcj02`.
 
     Examples
     --------
