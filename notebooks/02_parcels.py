@@ -101,8 +101,8 @@ gt.plot_parcels(cities, used, looks, cbds=cbds, title="Land transactions, 2006 t
 # ## The regulation index
 #
 # The caps of all parcels are explained by area, distance, mode of transfer and land grade, with an effect of every
-# city and year; the index is the cap this predicts at the CBD. So it does not hang on whether a city sells small plots
-# in its centre or large ones far out.
+# city and year; the index is the cap this predicts at the CBD. So it does not hang on whether a city sells small
+# plots in its centre or large ones far out.
 
 # %%
 found = gt.far_regulation(measured)
