@@ -63,6 +63,14 @@ samples: $(VENV)/.run
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/raster.py
+	$(BIN)/python benchmarks/zonal.py
+	$(BIN)/python benchmarks/cleaning.py
+	$(BIN)/python benchmarks/geocoding_offline.py
+	$(BIN)/python benchmarks/geocoding.py
+	$(BIN)/python benchmarks/datum.py
+	$(BIN)/python benchmarks/distance.py
+	$(BIN)/python benchmarks/regulation.py
+	$(BIN)/python benchmarks/spatial.py
 
 .PHONY: fuzz
 fuzz: $(VENV)/.dev

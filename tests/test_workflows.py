@@ -56,3 +56,34 @@ def test_urban_form(tmp_path: Path) -> None:
     codebook = pd.read_csv(out / "codebook.csv")
     assert set(codebook["column"]) >= {"sprawl_index", "cbd_lon", "note"}
     assert len(pd.read_csv(out / "sensitivity.csv")) > 1
+
+
+def test_parcels(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    program = [
+        sys.executable,
+        "-W",
+        "error",
+        "-W",
+        "ignore::PendingDeprecationWarning",
+        ROOT / "workflows" / "parcels.py",
+    ]
+    run = subprocess.run([*program, "--out", out], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    text = (ROOT / "sample_rasters" / "country" / "truth.json").read_text(encoding="utf-8")
+    truth = json.loads(text)["parcels"]
+    used = truth["coordinates_of_clean_rows"]["given"]
+    said = f"{truth['rows']} records, {used} of them used; tables and maps are in {out}"
+    assert run.stdout.strip().splitlines()[-1] == said
+    funnel = pd.read_csv(out / "funnel.csv")
+    assert funnel["kept"].iloc[0] == truth["rows"]
+    assert funnel["removed"].sum() == truth["rows"] - used
+    pictures = {path.name for path in out.glob("*.png")}
+    assert {"funnel.png", "parcels.png", "regulation.png"} < pictures
+    assert len(pictures) == 3 + 3  # three cities looked at closely
+    assert all(path.stat().st_size > 10_000 for path in out.glob("*.png"))
+    index = pd.read_csv(out / "regulation.csv", dtype={"city_code": str})
+    both = index.merge(pd.DataFrame(truth["farr"]), on=["city_code", "year"], suffixes=("", "_true"))
+    assert len(both) == len(index) == 36
+    assert ((both["farr"] - both["farr_true"]).abs() < 4 * both["farr_se"]).all()
+    assert both["farr_se_bootstrap"].between(0.3 * both["farr_se"], 3 * both["farr_se"]).mean() > 0.8

@@ -17,6 +17,7 @@ from gistools.parcels.records import standard_columns
 from gistools.parcels.regulation import RegulationResult, far_regulation
 from gistools.parcels.regulation_bootstrap import RegulationDraws, Resample, regulation_draws
 
+HEDONIC_FILE = "regulation.json"  # of a run
 # Columns that are text whatever they look like.
 _TEXT = ("parcel_id", "电子监管号", "city_code", "城市代码")
 

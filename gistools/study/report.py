@@ -15,6 +15,7 @@ from gistools.study._report_brief import brief
 from gistools.study._report_evidence import models, neighbours, sensitivity, truth
 from gistools.study._report_excluded import excluded
 from gistools.study._report_methods import citations, methods, provenance, reminders
+from gistools.study._report_regulation import regulation
 from gistools.study._report_text import clock, short_name
 from gistools.study._run_folder import RunFolder, read_run
 
@@ -90,6 +91,7 @@ def write_report(run_dir: str | Path) -> Path:
         reminders(run),
         excluded(run, gallery),
         sensitivity(run, gallery),
+        regulation(run, gallery),
         neighbours(run, gallery),
         models(run, gallery),
         truth(run),

@@ -43,7 +43,7 @@ from gistools.study.panel import join_panel
 from gistools.study.parcel_chain import ParcelChain, follow_parcels
 from gistools.study.parcels import write_parcels
 from gistools.study.progress import Progress
-from gistools.study.regulation import write_regulation
+from gistools.study.regulation import HEDONIC_FILE, write_regulation
 from gistools.study.truth import compare_with_truth
 from gistools.version import __version__
 from gistools.weights import build_weights, summarise_weights
@@ -61,16 +61,8 @@ _MARK = "# The study of this run as it was read, defaults included; written by g
 OUTPUTS = (
     *("cities.parquet", "clips", "codebook.csv", "joins.csv", "map.html", "maps", "models.json", "moran.csv"),
     *("national.csv", "panel.csv", "panel.dta", "panel.parquet", "panel.xlsx", "parcels.parquet"),
-    *(
-        "parcels_funnel.csv",
-        "regulation.csv",
-        "report.html",
-        "sensitivity.csv",
-        "truth.csv",
-        "weights",
-        "weights.csv",
-        "years",
-    ),
+    *("parcels_funnel.csv", "regulation.csv", HEDONIC_FILE, "report.html", "sensitivity.csv", "truth.csv"),
+    *("weights", "weights.csv", "years"),
     *(MANIFEST, STUDY),
 )
 
@@ -326,6 +318,7 @@ def _parcels_step(steps: _Steps, form: FormResult) -> ParcelChain | None:
     write_parcels(chain.parcels, steps.folder / "parcels.parquet")
     if chain.regulation is not None:
         write_regulation(chain.regulation, steps.folder / "regulation.csv")
+        write_json(steps.folder / HEDONIC_FILE, chain.regulation.to_dict())
     return chain
 
 

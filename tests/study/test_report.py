@@ -13,6 +13,7 @@ from run_factory import HOSTILE, YEARS, make_cities, make_clip, make_run
 
 from gistools.errors import FileMissingError, GridError, TableError
 from gistools.io.atomic import PARTIAL
+from gistools.io.tables import read_table, write_table
 from gistools.study._gallery import map_columns, urban_cells
 from gistools.study._report_brief import failed_parts
 from gistools.study._report_evidence import sensitivity_labels
@@ -127,6 +128,31 @@ def test_the_standing_warnings_are_printed(page):
     reminders = section(page, "What to keep in mind")
     for words in ("LandScan's producer warns", "Sensors change", "one fixed vintage"):
         assert words in reminders
+
+
+def test_the_regulation_index_has_its_maps_its_slopes_and_its_gaps(run, tmp_path):
+    folder = tmp_path / "regulated"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("clips", "weights", "maps"))
+    panel = read_table(folder / "panel.parquet")
+    rng = np.random.default_rng(0)
+    panel["farr"] = rng.uniform(1, 4, len(panel))
+    panel.loc[0, "farr"], panel.loc[1, "farr"] = np.nan, -0.5
+    panel["few_parcels"] = 0
+    panel.loc[:2, "few_parcels"] = 1
+    write_table(panel, folder / "panel.parquet")
+    fit = {
+        "model": "hedonic", "outcome": "far_max", "n": 77, "effects": "city-year", "r2": 0.5,
+        "terms": [{"term": "distance_km", "estimate": -0.03, "std_error": 0.01, "statistic": -3.0, "p_value": 0.01}],
+    }  # fmt: skip
+    (folder / "regulation.json").write_text(json.dumps(fit), encoding="utf-8")
+    text = section(write_report(folder).read_text(encoding="utf-8"), "How tightly floor area is regulated")
+    assert "distance_km -0.0300" in text
+    assert f"3 of {len(panel)} city-years rest on fewer parcels than the minimum" in text
+    assert f"1 of {len(panel)} city-years have no parcel that can be used, and no index" in text
+    assert f"1 of {len(panel)} city-years have an index not above zero, and no logarithm" in text
+    mean = panel[panel["year"] == panel["year"].max()]["farr"].mean()
+    assert f"{mean:.3f}" in text
+    assert {"regulation.png", "regulation_years.png"} <= {path.name for path in (folder / "maps").iterdir()}
 
 
 def test_a_study_without_landscan_is_not_warned_of_it(run, bare):

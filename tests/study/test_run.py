@@ -70,7 +70,7 @@ def test_every_part_is_written(finished: RunResult) -> None:
     assert names >= {
         "study.yaml", "manifest.json", "cities.parquet", "panel.parquet", "panel.csv", "codebook.csv", "joins.csv",
         "national.csv", "parcels.parquet", "parcels_funnel.csv", "weights.csv", "moran.csv", "models.json",
-        "truth.csv", "sensitivity.csv", "report.html", "map.html",
+        "truth.csv", "sensitivity.csv", "report.html", "map.html", "regulation.csv", "regulation.json",
     }  # fmt: skip
     assert finished.report == finished.out / "report.html"
     assert list((finished.out / "maps").glob("*.png"))
@@ -92,7 +92,7 @@ def test_measures_are_the_truth(finished: RunResult) -> None:
 def test_panel_holds_grids_yearbook_policy_and_parcels(finished: RunResult) -> None:
     panel = read_table(finished.out / "panel.parquet")
     assert len(panel) == 12 * 3
-    assert {"sprawl_index", "ln_output", "treated", "parcels", "parcel_distance_km"} <= set(panel.columns)
+    assert {"sprawl_index", "ln_output", "treated", "parcels", "parcel_distance_km", "ln_farr"} <= set(panel.columns)
     assert panel["city_code"].str.fullmatch(r"\d{6}").all()
     truth = pd.DataFrame(json.loads((COUNTRY / "truth.json").read_text(encoding="utf-8"))["city_years"])
     both = panel.merge(truth, on=["city_code", "year"], suffixes=("", "_true"))
