@@ -191,7 +191,7 @@ def _years_measured(
             yield year, one(year, execution)
         return
     memory = None if local.memory_gb is None else local.memory_gb / side_by_side
-    share = Execution(local.threads // side_by_side, memory_gb=memory)
+    share = Execution(local.threads // side_by_side, memory_gb=memory, read_ahead=False)
     pool = ThreadPoolExecutor(side_by_side)
     try:
         futures = [(year, pool.submit(one, year, share)) for year in years]

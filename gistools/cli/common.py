@@ -10,7 +10,7 @@ import importlib
 import logging
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,7 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
         if debug:
             logging.getLogger("gistools").setLevel(logging.DEBUG)
         with guarded(debug):
+            require_apart()
             if json_path is not None:
                 from gistools.io.atomic import require_writable, write_json
 
@@ -103,6 +104,65 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
             sys.exit(EXIT_PARTS_MISSING)
 
     return command
+
+
+# Options that name a file to be written.
+_WRITTEN = ("out", "json_path", "cache", "funnel", "figure", "page", "draws_out", "rings_out", "codebook", "polygons")
+
+
+def require_apart(inputs: Iterable[Path] = (), outputs: Mapping[str, Path] | None = None) -> None:
+    """Refuse an output of the running command that is one of its inputs, or another output: one would be lost.
+
+    Parameters
+    ----------
+    inputs : iterable of Path
+        Files that are read beside those its options name.
+    outputs : mapping of str to Path
+        Files that are written beside those its options name, by what messages call them.
+
+    Raises
+    ------
+    InputError
+        Naming both.
+    """
+    import os
+
+    from gistools.errors import InputError
+
+    context = click.get_current_context()
+    files = [
+        (_flag(param), path, param.name in _WRITTEN)
+        for param in context.command.params
+        if isinstance(path := context.params.get(param.name or ""), Path)
+    ]
+    read = {os.path.realpath(path): flag for flag, path, written in files if not written}
+    read |= {os.path.realpath(path): "read" for path in inputs}
+    taken: dict[str, str] = {}
+    written = {flag: path for flag, path, out in files if out} | dict(outputs or {})
+    for flag, path in written.items():
+        place = os.path.realpath(path)
+        if place in read:
+            said = "is read by this command" if read[place] == "read" else f"is {read[place]}"
+            raise InputError(f"{flag} would overwrite {path}, which {said}; write to another file")
+        if place in taken:
+            raise InputError(f"{taken[place]} and {flag} are both {path}; name two files")
+        taken[place] = flag
+
+
+def _flag(param: click.Parameter) -> str:
+    """How a user writes a parameter."""
+    return param.opts[0] if isinstance(param, click.Option) else str(param.human_readable_name).rstrip(".")
+
+
+def _stopped() -> str:
+    """What is left after Ctrl-C, and how to go on."""
+    context = click.get_current_context(silent=True)
+    names = {param.name for param in context.command.params} if context else set()
+    if "resume" in names:
+        return "Stopped. What was finished is kept; run again with --resume to go on."
+    if context is not None and context.params.get("keep_years"):
+        return f"Stopped. Finished years are kept in {context.params['keep_years']}; the same command goes on."
+    return "Stopped. No file is half written; run the same command again."
 
 
 def _say_warning(message: Warning | str, category: type[Warning], *_args: Any, **_kwargs: Any) -> None:
@@ -128,7 +188,7 @@ class guarded:  # noqa: N801  (reads as a verb: `with guarded(debug):`)
         if error is None or isinstance(error, (SystemExit, click.exceptions.Exit, click.ClickException)):
             return
         if isinstance(error, KeyboardInterrupt):
-            click.echo("Stopped. What was finished is kept; run again with --resume to go on.", err=True)
+            click.echo(_stopped(), err=True)
             sys.exit(130)
         if not isinstance(error, Exception):
             return

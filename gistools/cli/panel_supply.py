@@ -71,8 +71,6 @@ def supply(
     require_output(out)
     if codebook is not None:
         require_output(codebook)
-        if codebook.resolve() == out.resolve():
-            raise InputError(f"--out and --codebook are both {out}; name two files")
     given = [value is not None for value in (population_coefficient, population, population_year)]
     if any(given) and not all(given):
         raise InputError("--population-coefficient, --population and --population-year go together; give all or none")

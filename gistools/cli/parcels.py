@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gistools.cli.common import FILE, LazyGroup, verb
+from gistools.cli.common import FILE, LazyGroup, require_apart, verb
 
 if TYPE_CHECKING:
     from gistools.study.parcels import ParcelResult
@@ -56,9 +56,10 @@ def distance(
     from gistools.io.tables import read_table
     from gistools.io.vectors import read_boundaries
     from gistools.study.form import require_output
-    from gistools.study.parcels import measure_distance, read_parcels, write_parcels
+    from gistools.study.parcels import funnel_path, measure_distance, read_parcels, write_parcels
 
     require_output(out)
+    require_apart(outputs={"the funnel": funnel_path(out)})
     named = {header: name for header, name in ((lon, "lon"), (lat, "lat")) if header}
     records = read_parcels(table, encoding=encoding, columns=named)
     if boundaries and "city_code" in records:
@@ -69,6 +70,8 @@ def distance(
         read_boundaries(boundaries, code=code) if boundaries else None,
     )
     write_parcels(result, out)
+    for note in result.notes:
+        click.echo(f"Note: {note}", err=True)
     click.echo(f"{len(result.parcels)} parcels written to {out}")
     click.echo(result.funnel.to_string(index=False))
     return result

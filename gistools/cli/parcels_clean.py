@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gistools.cli.common import COMMA_LIST, FILE, verb
+from gistools.cli.common import COMMA_LIST, FILE, require_apart, verb
 
 if TYPE_CHECKING:
     from gistools.study.parcel_cleaning import CleaningResult
@@ -55,7 +55,12 @@ def clean(
     from gistools.io.atomic import require_writable
     from gistools.io.record_chunks import CHUNK_ROWS
     from gistools.io.tables import require_table_extension, write_table
-    from gistools.study.parcel_cleaning import clean_parcels, read_header_mapping, write_header_mapping
+    from gistools.study.parcel_cleaning import (
+        clean_parcels,
+        expand_paths,
+        read_header_mapping,
+        write_header_mapping,
+    )
 
     if write_mapping is not None:
         write_header_mapping(write_mapping)
@@ -67,6 +72,7 @@ def clean(
     rules = _rules(**options)
     funnel = funnel or out.with_name(f"{out.stem}_funnel.csv")
     require_table_extension(funnel)
+    require_apart(expand_paths(tables), {"--funnel": funnel})
     for path in (funnel, figure):
         if path is not None:
             require_writable(path.parent)

@@ -65,6 +65,12 @@ def datum(
     counts = result.to_dict()
     click.echo(f"{counts['rows']} rows from {source} to {target} written to {out}")
     click.echo("; ".join(f"{note}: {number}" for note, number in counts["notes"].items()))
+    if counts["mean_shift_m"] is None:
+        click.echo(
+            "Note: no point was converted: none lies where the datums differ; check the coordinates, or give "
+            "--region or --everywhere",
+            err=True,
+        )
     if counts["mean_shift_m"] is not None:
         click.echo(f"shift: {counts['mean_shift_m']:.1f} m on average, {counts['largest_shift_m']:.1f} m at the most")
     return result

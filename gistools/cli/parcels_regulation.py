@@ -99,8 +99,6 @@ def regulation(
         require_output(draws_out)
         if not bootstrap:
             raise InputError("--draws-out needs draws; say how many with --bootstrap")
-        if draws_out.resolve() == out.resolve():
-            raise InputError(f"--out and --draws-out are both {out}; name two files")
     if bootstrap == 1:
         raise InputError("--bootstrap is 1, but a standard error needs 2 or more draws")
     parcels, names = read_measured_parcels(table, city=city_column, year=year_column, encoding=encoding)

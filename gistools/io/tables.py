@@ -124,7 +124,9 @@ def require_file(path: Path) -> None:
         return
     if path.is_dir():
         raise FileMissingError(f"{path} is a folder where a file is needed")
-    beside = [other.name for other in path.parent.iterdir()] if path.parent.is_dir() else []
+    beside = (
+        [other.name for other in path.parent.iterdir() if other.name != path.name] if path.parent.is_dir() else []
+    )
     raise FileMissingError(f"there is no file {path}{closest(path.name, beside)}")
 
 

@@ -252,6 +252,9 @@ def supply_instruments(
     table["adjusted_inverse_elasticity"] = price * table["supply_inverse_elasticity"]
     table["iv_latitude"] = latitude * table["adjusted_inverse_elasticity"]
     notes = [*joined.notes, *_notes(table, undevelopable)]
+    unpriced = sorted(table.loc[price.isna(), "year"].unique())
+    if unpriced:
+        notes.append(f"there is no national housing price of {listed(unpriced)}, and so no instrument in those years")
     if heritage is not None:
         table["iv_heritage"] = table.pop("_heritage") * table["adjusted_inverse_elasticity"]
     _describe(table, attrs, price_unit, coefficients, population, heritage_column)
@@ -269,6 +272,8 @@ def _price_of(table: pd.DataFrame, national: pd.DataFrame) -> tuple[pd.Series, d
     low = price[price <= 0]
     if len(low):
         raise TableError(f"the national housing price of {low.index[0]:.0f} is {low.iloc[0]:.6g}: it must be above 0")
+    if price.index.isna().any():
+        raise TableError(f"{what} has a row without a year; fill or remove it")
     years = set(table["year"])
     strange = sorted(set(price.index) - years)
     if not years & set(price.index):

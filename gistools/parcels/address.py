@@ -16,9 +16,12 @@ import pandas as pd
 
 from gistools.errors import TableError
 from gistools.parcels._address_text import (
+    announced,
     may_end_full,
     may_end_short,
+    names_a_neighbour,
     normalised,
+    simplified,
     skipped,
     without_separators,
     words,
@@ -40,6 +43,8 @@ _GENERIC = words(
     "城区 郊区 矿区 东区 西区 南区 北区 市郊区 市中区 新城区 新市区 老城区 城中区 城东区 城西区 城南区 城北区 "
     "中市区 东市区 西市区 南市区 北市区 北站区 桥东区 桥西区 铁西区 铁东区 河东区 新区 滨海新区"
 )
+# Of these, names that mean a unit where the province is stated and has one such only.
+_GENERIC_ALONE = words("新城区 城中区 城东区 城西区 城北区 桥东区 桥西区 铁西区 铁东区 河东区 滨海新区")
 # Short names that may open an address alone though they are no prefecture's: well known, and no common word.
 _KNOWN_ALONE = words(
     "海淀 丰台 昌平 顺义 怀柔 密云 延庆 房山 浦东 徐汇 闵行 嘉定 松江 奉贤 崇明 昆山 江阴 宜兴 常熟 太仓 义乌 慈溪 "
@@ -47,6 +52,15 @@ _KNOWN_ALONE = words(
     "武昌 汉阳 硚口 黄陂 江夏 仙桃 潜江 天门 济源 巢湖 寿光 诸城 荣成 邹平"
 )
 _NEEDS_NEXT = frozenset({"朝阳", "中山"})  # too many mean another place by these
+# Letters that stand for a province where a full name of one of its units follows: 沪闵行区.
+_LETTERS = {
+    **{"京": "北京市", "津": "天津市", "沪": "上海市", "渝": "重庆市", "冀": "河北省", "晋": "山西省"},
+    **{"辽": "辽宁省", "苏": "江苏省", "浙": "浙江省", "皖": "安徽省", "闽": "福建省", "赣": "江西省"},
+    **{"鲁": "山东省", "豫": "河南省", "鄂": "湖北省", "湘": "湖南省", "粤": "广东省", "琼": "海南省"},
+    **{"川": "四川省", "黔": "贵州省", "滇": "云南省", "陕": "陕西省", "甘": "甘肃省"},
+}
+_KIND = re.compile("[省市区县旗盟州]")  # the last letter of a full name
+_FURTHEST = 80  # letters before an address that is announced
 _WRITTEN_DISTRICT = re.compile(r"[\u4e00-\u9fff]{1,6}?[区县市旗]")
 # Prefectures that belong to another one of sub-provincial rank.
 _OVER = {"654200": "654000", "654300": "654000"}
@@ -174,15 +188,21 @@ class AddressParser:
 
     def parse(self, address: str, district: str = "", year: int = 0) -> tuple[str, ...]:
         """Values of :data:`COLUMNS` for one address; `year` 0 where it is not known."""
-        text = normalised(address)
+        whole = normalised(address)
+        text = simplified(whole)
         context, written, quarrel = _State(0, ()), "", ""
         if district:
             context, written, quarrel = self._context(district, year)
         state = self._read(text, _State(0, context.readings), year)
-        settled = self._settle(state, context, text, year, normalised(district))
+        start, clash = 0, None
+        if not state.names or (state.full == 0 and state.names == 1):
+            start, state, clash = self._later(text, state, context, year)
+        settled = self._settle(state, context, text, year, normalised(district), start, clash)
         if quarrel and not settled.note:
             settled = settled._replace(note=quarrel)
-        rest = without_separators(text[state.at if state.names else 0 :])
+        rest = without_separators(whole[state.at if state.names else 0 :])
+        if state.names and start and not clash:
+            rest = ",".join(part for part in (whole[:start].rstrip(",.:;、"), rest) if part)
         if not settled.note.startswith(CONFLICT) and settled.path.province and not settled.path.district:
             found, rest = self._written_district(settled.path, rest)
             written = found or written
@@ -200,7 +220,7 @@ class AddressParser:
     def _read(self, text: str, start: _State, year: int) -> _State:
         """The best chain of names from the start of a text."""
         best, best_rank = start, _rank(start)
-        waiting = [start]
+        waiting = [start, *self._lettered(text, start, year)]
         while waiting:
             state = waiting.pop()
             following = self._following(text, state, state.at, year)
@@ -210,6 +230,40 @@ class AddressParser:
             if not state.open_end and (rank := _rank(state)) > best_rank:
                 best, best_rank = state, rank
         return best
+
+    def _lettered(self, text: str, start: _State, year: int) -> list[_State]:
+        """States after a province's letter and the full name of one of its units."""
+        province = _LETTERS.get(text[start.at : start.at + 1])
+        if province is None or not self._full.get(province):
+            return []
+        readings = self._step(start.readings, province, True, year)
+        after = _State(start.at + 1, readings, start.names + 1, start.full, start.letters + 1)
+        found = self._following(text, after, after.at, year) if readings else []
+        return [state for state in found if state.full > start.full and state.at - after.at > 2]
+
+    def _later(self, text: str, state: _State, context: _State, year: int) -> tuple[int, _State, _State | None]:
+        """An address that begins behind other words: where, its names, and names that exclude those at the head.
+
+        Two full names of a city and a district, one within the other, are one wherever they stand; a single full name
+        is where it is announced. A short name alone at the head (a developer's, 南京) gives way to them or quarrels.
+        """
+        if not _KIND.search(text, max(state.at, 1)):
+            return 0, state, None
+        for at in range(max(state.at, 1), min(len(text), _FURTHEST)):
+            if text[at : at + 2] not in self._names:
+                continue
+            other = self._read(text, _State(at, ()), year)
+            sure = other.full > 1 and _city_known(other.readings)
+            if state.names == 0 and other.full == 1:
+                sure = announced(text, at)
+            if not sure or other.generic or names_a_neighbour(text, at, other.at):
+                continue
+            before = state if state.names else context
+            joined = self._read(text, _State(at, before.readings), year)
+            if joined.names:
+                return at, joined, None
+            return at, state, other
+        return 0, state, None
 
     def _following(self, text: str, state: _State, place: int, year: int) -> list[_State]:
         """States after one more name at a place; of short names only the longest that fits counts."""
@@ -230,14 +284,16 @@ class AddressParser:
             readings = self._step(state.readings, name, True, year)
             if readings:
                 generic = name in _GENERIC and (state.generic or not _city_known(state.readings))
+                if name in _GENERIC_ALONE and state.readings:
+                    generic = generic and not all(reading.path.province for reading in state.readings)
                 closed = may_end_full(text, name, end)
                 yield _State(end, readings, counts[0], state.full + 1, counts[1], generic, not closed)
         if short and self._short[name] and self._may_count(text, end, bool(state.readings)):
             readings = self._step(state.readings, name, False, year)
             if readings:
-                lowest = max(self.divisions.units[reading.row].level for reading in readings)
+                highest = min(self.divisions.units[reading.row].level for reading in readings)
                 alone = not state.readings and (
-                    name in _NEEDS_NEXT or (lowest == 2 and len(name) < 3 and name not in _KNOWN_ALONE)
+                    name in _NEEDS_NEXT or (highest == 2 and len(name) < 3 and name not in _KNOWN_ALONE)
                 )
                 district = all(self._is_district(reading.row) for reading in readings)
                 confirmed = bool(state.readings)
@@ -343,16 +399,25 @@ class AddressParser:
             known = self._contexts[district, year] = (state, written, quarrel)
         return known
 
-    def _settle(self, state: _State, context: _State, text: str, year: int, context_said: str = "") -> _Settled:
+    def _settle(
+        self,
+        state: _State,
+        context: _State,
+        text: str,
+        year: int,
+        context_said: str = "",
+        start: int = 0,
+        later: _State | None = None,
+    ) -> _Settled:
         """What the readings have in common, and what stays open."""
-        said = text[: state.at] if state.names else context_said
-        clash = self._clash(text, state, year)
+        said = text[0 if later else start : state.at] if state.names else context_said
+        clash = later or self._clash(text, state, year)
         if clash:
             paths = list(dict.fromkeys([r.path for r in state.readings] + [r.path for r in clash.readings]))
             common = _common(paths)
             candidates = tuple(self.divisions.label(path) for path in paths[:20])
-            stated = text[skipped(text, state.at) : clash.at]
-            between = "" if state.names else " / "
+            stated = text[start if later else skipped(text, state.at) : clash.at]
+            between = "" if state.names and not later else " / "
             return _Settled(common, candidates, f"{CONFLICT}: {said}{between}{stated}"[:60])
         if not state.readings:
             return _Settled(Path("", "", ""), (), NOTHING)

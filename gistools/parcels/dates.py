@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gistools.parcels.values import text_values
+from gistools.parcels.values import as_numbers, text_values
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,6 +31,9 @@ _EXCEL_DAY_0 = np.datetime64("1899-12-30", "D")
 _SERIALS = (20_089, 60_262)
 _BEIJING = datetime.timezone(datetime.timedelta(hours=8))
 _NAT = np.datetime64("NaT", "D")
+# A year that stands by itself, or before what is no whole date: 2009年, 2009年度, 2010年3月.
+_YEAR = r"^\s*(\d{4})\s*年度?\s*$"
+_FIRST_YEAR = r"(?<!\d)((?:19[89]|20\d)\d)"
 
 
 def contract_dates(values: pd.Series) -> NDArray[np.datetime64]:
@@ -63,6 +66,60 @@ def contract_dates(values: pd.Series) -> NDArray[np.datetime64]:
     days = _days(encoded.dictionary)
     days = np.append(days, _NAT)
     return days[pc.fill_null(encoded.indices, len(days) - 1).to_numpy(zero_copy_only=False)]
+
+
+def years_of(values: pd.Series) -> NDArray[np.float64]:
+    """Read a column of years: numbers, text of numbers, ``2009年``, or days.
+
+    Parameters
+    ----------
+    values : Series
+
+    Returns
+    -------
+    array of float
+        NaN where there is no year.
+
+    Examples
+    --------
+    >>> years_of(pd.Series(["2009", "2010.0", "２０１１年", "09", "spring", None])).tolist()
+    [2009.0, 2010.0, 2011.0, 9.0, nan, nan]
+    """
+    if pd.api.types.is_datetime64_any_dtype(values):
+        return values.dt.year.to_numpy(np.float64, na_value=np.nan)
+    years = as_numbers(values)
+    if np.isnan(years).any() and not pd.api.types.is_numeric_dtype(values):
+        text = values.astype("str").str.normalize("NFKC").str.extract(_YEAR, expand=False)
+        years = np.where(np.isnan(years), pd.to_numeric(text, errors="coerce").to_numpy(np.float64), years)
+    return years
+
+
+def contract_year(dates: pd.Series) -> pd.Series:
+    """Year of each contract: of its day, else the first four digits from 1980 to 2099 of what stands there.
+
+    Parameters
+    ----------
+    dates : Series
+        As :func:`contract_dates` takes them.
+
+    Returns
+    -------
+    Series of Int64
+        Missing where there is no year.
+
+    Examples
+    --------
+    The third is New Year's Day in Beijing, the fourth Excel's serial number of a day in 2009.
+
+    >>> contract_year(pd.Series(["2009年03月05日", "2010年", "2009-12-31T16:00:00Z", "39877", "-"])).tolist()
+    [2009, 2010, 2010, 2009, <NA>]
+    """
+    days = contract_dates(dates)
+    text = dates.astype("str").str.normalize("NFKC").str.extract(_FIRST_YEAR, expand=False)
+    years = pd.to_numeric(text, errors="coerce").astype("Float64").to_numpy(np.float64, na_value=np.nan)
+    read = ~np.isnat(days)
+    years[read] = days[read].astype("datetime64[Y]").astype(np.float64) + 1970
+    return pd.Series(pd.array(years, dtype="Float64"), index=dates.index).astype("Int64")
 
 
 def _days(text: pa.Array) -> NDArray[np.datetime64]:

@@ -12,8 +12,9 @@ from pyproj import Transformer
 from gistools.checks import listed, require_columns, require_numeric, require_unique
 from gistools.errors import TableError
 from gistools.grid import WGS84, geodesic_km, same_crs
+from gistools.parcels.dates import years_of
 from gistools.parcels.status import LOCATED, passing
-from gistools.parcels.values import as_numbers
+from gistools.parcels.values import as_numbers, code_text, text_values
 
 if TYPE_CHECKING:
     import geopandas as gpd
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
 NO_COORDINATES = "no coordinates"
 IMPOSSIBLE = "impossible coordinates"
 OUTSIDE = "outside every city"
+NO_CITY = "no city"
 NO_CBD = "its city has no CBD"
 UNKNOWN_CITY = "its city is not among the CBDs"
 NO_YEAR = "its year is not among the CBDs"
+
+REASONS = (NO_COORDINATES, IMPOSSIBLE, OUTSIDE, NO_CITY, UNKNOWN_CITY, NO_YEAR, NO_CBD)
+
+# No parcel of a city's land market lies so far from its centre: the point, or the code, is of another city.
+FAR_KM = 300.0
 
 
 def locate_parcels(parcels: pd.DataFrame, boundaries: gpd.GeoDataFrame) -> pd.DataFrame:
@@ -139,8 +146,12 @@ def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
             f"the table of CBDs puts city {first['city_code']} at {first['cbd_lon']:.10g}, {first['cbd_lat']:.10g}: "
             "these are not degrees of longitude and latitude (WGS 84); convert them first"
         )
+    cbds["city_code"] = code_text(cbds["city_code"])
+    nameless = int(cbds["city_code"].isna().sum())
+    if nameless:
+        raise TableError(f"the table of CBDs has {nameless} rows without city_code; fill or remove them")
     keys = ["city_code"]
-    cities = set(cbds["city_code"].astype("str"))
+    cities = set(cbds["city_code"])
     places = cbds[["city_code", "cbd_lon", "cbd_lat"]].drop_duplicates()
     # a city that is dark in some years has the CBD of the others
     placed = places.dropna()
@@ -156,13 +167,14 @@ def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
         places = cbds[[*keys, "cbd_lon", "cbd_lat"]].drop_duplicates()
         require_unique(places, keys, "the table of CBDs")
         for table, what in ((places, "the table of CBDs"), (parcels, "the parcel table")):
-            require_numeric(table, ["year"], what)
-        places = places.assign(year=as_numbers(places["year"]))
+            _require_years(table["year"], what)
+        places = places.assign(year=years_of(places["year"]))
+        places = places[places["year"].notna()]  # a year that is empty is not that of a parcel without one
     left = parcels[keys].copy()
     if "year" in keys:
-        left["year"] = as_numbers(left["year"])
-    left["city_code"] = left["city_code"].astype("str")
-    places = places.assign(city_code=places["city_code"].astype("str"))
+        left["year"] = years_of(left["year"])
+    left["city_code"] = code_text(left["city_code"])
+    nowhere = left["city_code"].isna().to_numpy()
     found = left.merge(places, on=keys, how="left", indicator=True)
     lon, lat, known, possible = _coordinates(parcels)
     distance = geodesic_km(
@@ -179,14 +191,60 @@ def distance_to_cbd(parcels: pd.DataFrame, cbds: pd.DataFrame) -> pd.DataFrame:
         [
             ok & ~known,
             ok & ~possible,
+            ok & nowhere,
             ok & absent & ~named,
             ok & absent,
             ok & found["cbd_lon"].isna().to_numpy(),
         ],
-        [NO_COORDINATES, IMPOSSIBLE, UNKNOWN_CITY, NO_YEAR, NO_CBD],
+        [NO_COORDINATES, IMPOSSIBLE, NO_CITY, UNKNOWN_CITY, NO_YEAR, NO_CBD],
         before.to_numpy(object),
     )
     return parcels.assign(distance_km=np.where(ok, distance, np.nan), status=status)
+
+
+def _require_years(values: pd.Series, what: str) -> None:
+    unread = values[np.isnan(years_of(values)) & text_values(values).is_valid().to_numpy(zero_copy_only=False)]
+    if len(unread):
+        raise TableError(f"{what}, column 'year', holds {unread.iloc[0]!r} where a year is needed")
+
+
+def far_parcels(measured: pd.DataFrame) -> tuple[str, ...]:
+    """Say which parcels lie too far from their CBD to belong to it.
+
+    Parameters
+    ----------
+    measured : DataFrame
+        As :func:`distance_to_cbd` gives it.
+
+    Returns
+    -------
+    tuple of str
+        A note, or nothing.
+
+    Raises
+    ------
+    TableError
+        If more than half of the distances exceed :data:`FAR_KM`.
+
+    Examples
+    --------
+    >>> parcels = pd.DataFrame({"city_code": ["a", "a", "b"], "distance_km": [3.0, 2.0, 900.0], "status": "located"})
+    >>> far_parcels(parcels)[0].partition(";")[0]
+    '1 of 3 parcels lie more than 300 km from the CBD of their city (900 km in b)'
+    """
+    located = measured[(measured["status"] == LOCATED) & measured["distance_km"].notna()]
+    far = located[located["distance_km"] > FAR_KM]
+    if not len(far):
+        return ()
+    worst = far.iloc[int(far["distance_km"].to_numpy().argmax())]
+    said = (
+        f"{len(far):,} of {len(located):,} parcels lie more than {FAR_KM:g} km from the CBD of their city "
+        f"({worst['distance_km']:,.0f} km in {worst['city_code']}); check their coordinates (sign, datum) and codes, "
+        "and the table of CBDs; gistools parcels geocode --check-coordinates holds points against their city"
+    )
+    if len(far) > len(located) / 2:
+        raise TableError(said)
+    return (said,)
 
 
 def parcels_by_city_year(parcels: pd.DataFrame) -> pd.DataFrame:
@@ -202,7 +260,8 @@ def parcels_by_city_year(parcels: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         ``city_code``, ``year``, ``parcels`` (located ones), ``parcel_distance_km`` (their mean distance).
     """
-    located = parcels[(parcels["status"] == LOCATED) & parcels["year"].notna()]
+    years = years_of(parcels["year"])
+    located = parcels.assign(year=years)[(parcels["status"] == LOCATED).to_numpy() & ~np.isnan(years)]
     grouped = located.groupby(["city_code", "year"])["distance_km"].agg(parcels="size", parcel_distance_km="mean")
     return grouped.reset_index().astype({"year": "int64"})
 
@@ -225,7 +284,7 @@ def funnel(parcels: pd.DataFrame) -> pd.DataFrame:
     rows = [{"step": "records", "removed": 0, "kept": left, "reason": ""}]
     steps = [
         ("with coordinates", (NO_COORDINATES, IMPOSSIBLE)),
-        ("inside a city", (OUTSIDE,)),
+        ("inside a city", (OUTSIDE, NO_CITY)),
         ("distance to the CBD", (UNKNOWN_CITY, NO_YEAR, NO_CBD)),
     ]
     own = {LOCATED, *(reason for _, reasons in steps for reason in reasons)}

@@ -201,6 +201,11 @@ class Divisions:
             names[unit.name].append((i, True))
             for short in unit.short:  # 恩施州 says its kind as the full name does, 苏州 does not
                 names[short].append((i, short[-1] == unit.name[-1] or "自治" in short or short.endswith("兵团")))
+        full = {unit.name for unit in self.units}
+        for i, unit in enumerate(self.units):  # nearly every county-level city was a county of the same name before
+            county = f"{unit.name[:-1]}县"
+            if unit.level == 2 and unit.name[-1] == "市" and len(county) > 2 and county not in full:
+                names[county].append((i, True))
         return dict(names)
 
     @cached_property
@@ -227,16 +232,27 @@ class Divisions:
                 found[i] = None
                 continue
             unit = self.units[i]
-            links = self._after if unit.last <= self.as_of else self._before
-            pairs = links.get((unit.code, unit.name), ())
+            gone = unit.last <= self.as_of
+            pairs = (self._after if gone else self._before).get((unit.code, unit.name), ())
             # a unit that gave up some land and kept its name is its own heir
-            pairs = [pair for pair in pairs if pair[1] == unit.name] or pairs
+            same = [pair for pair in pairs if pair[1] == unit.name]
+            pairs = same or (gone and self._continued(unit, pairs)) or pairs
             nearest = [j for pair in pairs for j in self._rows_of(*pair)]
             if not nearest and unit.parent:  # a unit cut out of others later on: the city that holds it
                 nearest = self._of_code.get(unit.parent, [])
             waiting += [j for j in dict.fromkeys(nearest) if j not in seen]
             seen.update(nearest)
         return list(found) or [row]
+
+    def _continued(self, unit: Unit, pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """The heir that took a divided unit's name but for the kind (南康市: 南康区), if others only received land.
+
+        Others that were made of the unit as well (潮阳市: 潮阳区 and 潮南区) leave the division open.
+        """
+        own = [pair for pair in pairs if pair[1][:-1] == unit.name[:-1] and len(unit.name) > 2]
+        others = [pair for pair in pairs if pair not in own]
+        before = all(any(self.units[i].first < unit.last for i in self._of_pair.get(pair, ())) for pair in others)
+        return own if len(own) == 1 and unit.level == 2 and before else []
 
     def _rows_of(self, code: str, name: str) -> list[int]:
         """Rows of a unit; where a user gave it another name, those of its code."""

@@ -23,13 +23,13 @@ UNIT_PRECISIONS = ("district", "city", "province")
 CONFIDENCE: dict[tuple[str, str], float] = {
     ("full", "district"): 0.99,
     ("full", "city"): 0.96,
-    ("full", "province"): 0.83,
-    ("short", "district"): 0.95,
-    ("short", "city"): 0.91,
+    ("full", "province"): 0.86,
+    ("short", "district"): 0.96,
+    ("short", "city"): 0.94,
     ("short", "province"): 0.50,  # none in the list
     ("record", "district"): 0.83,
-    ("record", "city"): 0.67,
-    ("record", "province"): 0.67,
+    ("record", "city"): 0.75,
+    ("record", "province"): 0.75,
 }
 BY_NAME_ALONE = 0.9  # factor where a place without a code is taken for the city's because it is near
 NEAR_KM = 100.0  # how far from its city's centre such a place may be

@@ -10,14 +10,22 @@ import pandas as pd
 import pyarrow as pa
 
 from gistools.parcels.categories import land_grades, transfer_modes
-from gistools.parcels.dates import contract_dates
-from gistools.parcels.values import areas_ha, as_numbers, floor_area_limits, prices_10k_yuan, text_values
+from gistools.parcels.dates import contract_dates, years_of
+from gistools.parcels.values import (
+    areas_ha,
+    as_numbers,
+    code_text,
+    floor_area_limits,
+    prices_10k_yuan,
+    text_values,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 NUMBERS = ("area_ha", "price_10k_yuan", "far_min", "far_max", "far_realised", "lon", "lat")
-_TEXT = ("parcel_id", "district", "project", "address", "land_use", "city_code")
+_CODES = ("parcel_id", "city_code")
+_TEXT = ("district", "project", "address", "land_use")
 
 
 def read_records(table: pd.DataFrame, units: Mapping[str, str | None] | None = None) -> pd.DataFrame:
@@ -68,9 +76,10 @@ def read_records(table: pd.DataFrame, units: Mapping[str, str | None] | None = N
         keep(name, numbers, np.isnan(numbers))
     _read_limits(table, keep)
     _read_dates(table, keep, out)
-    for name in _TEXT:
+    for name in (*_CODES, *_TEXT):
         if name in table.columns:
-            out[name] = text_column(text_values(table[name]), table)
+            read = code_text if name in _CODES else text_values
+            out[name] = text_column(pa.array(read(table[name]), pa.string(), from_pandas=True), table)
     if "transfer_mode" in table.columns:
         out["transfer_mode"] = text_column(transfer_modes(table["transfer_mode"])[1], table)
     if "land_grade" in table.columns:
@@ -124,7 +133,7 @@ def _read_dates(table: pd.DataFrame, keep: Callable[..., None], out: pd.DataFram
         years = days.astype("datetime64[Y]").astype(np.float64) + 1970
         years[np.isnat(days)] = np.nan
     elif "year" in table.columns:
-        years = as_numbers(table["year"])
+        years = years_of(table["year"])
         years[years % 1 != 0] = np.nan
         keep("year", years, np.isnan(years))
     else:

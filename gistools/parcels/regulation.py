@@ -39,6 +39,7 @@ from gistools.parcels.regulation_records import (
     require_regulation_columns,
     set_aside,
 )
+from gistools.parcels.values import code_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -218,10 +219,12 @@ def far_regulation(
         categories["transfer_mode"] = NO_MODE
     if grade is not None:
         categories[grade] = NO_GRADE
+    priced = ["price_10k_yuan"] if transfer == "price" else []
+    _require_roles([outcome, distance, area, *priced, *categories])
     require_regulation_columns(parcels, outcome, distance, numbers, categories)
     values = {name: numbers_of(parcels, name) for name in ("year", outcome, *numbers)}
     levels = {name: categories_of(parcels[name]) for name in categories}
-    city, codes = categories_of(parcels["city_code"])
+    city, codes = categories_of(code_text(parcels["city_code"]))
     year, cap = values["year"], values[outcome]
     status = first_status(parcels)
     set_aside(status, city < 0, NO_CITY)
@@ -231,7 +234,8 @@ def far_regulation(
     set_aside(status, cap <= 0, LOW_CAP)
     capped = status == USED
     for name, why in numbers.items():
-        set_aside(status, ~(values[name] > 0) if name == area else ~np.isfinite(values[name]), why)
+        bad = ~np.isfinite(values[name])
+        set_aside(status, bad | ~(values[name] > 0) if name == area else bad, why)
     for name, why in categories.items():
         set_aside(status, levels[name][0] < 0, why)
     used = np.flatnonzero(status == USED)
@@ -287,6 +291,13 @@ def far_regulation(
         point=at,
         notes=tuple(_notes(table, cap[used], fit, min_parcels, cov, parcels, used)),
     )
+
+
+def _require_roles(columns: list[str]) -> None:
+    """Refuse a column that is named for two things."""
+    twice = next((name for name in columns if columns.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"the column '{twice}' is named for two parts of the hedonic; name a column for each")
 
 
 def _design(

@@ -133,6 +133,8 @@ def regulation_draws(
     require_choice(resample, RESAMPLES, "resample")
     if draws < 2:
         raise InputError(f"draws is {draws}, but a standard error needs 2 or more")
+    if seed < 0:
+        raise InputError(f"the seed is {seed}, but must be zero or more")
     fit, city = result.effects, result.city
     cities = int(city.max()) + 1
     if resample == "cities" and cities < 2:

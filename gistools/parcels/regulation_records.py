@@ -11,6 +11,7 @@ import pandas as pd
 
 from gistools.checks import require_columns
 from gistools.errors import TableError
+from gistools.parcels.dates import years_of
 from gistools.parcels.status import passing
 from gistools.parcels.values import as_numbers
 
@@ -69,7 +70,7 @@ def numbers_of(parcels: pd.DataFrame, column: str) -> FloatArray:
     TableError
         If it holds text throughout.
     """
-    values = as_numbers(parcels[column])
+    values = years_of(parcels[column]) if column == "year" else as_numbers(parcels[column])
     given = parcels[column].dropna()
     if len(given) and not np.isfinite(values).any():
         raise TableError(f"the parcel table, column '{column}', holds {given.iloc[0]!r} where a number is needed")

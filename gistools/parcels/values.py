@@ -80,6 +80,28 @@ def _written(value: Any) -> str:
     return str(value)
 
 
+def code_text(values: pd.Series) -> pd.Series:
+    """Codes as text: no blanks around them, and no ``.0`` where a spreadsheet took them for numbers.
+
+    Parameters
+    ----------
+    values : Series
+        Codes of cities or ids, of any kind.
+
+    Returns
+    -------
+    Series of str
+        On the same index; missing where there is none.
+
+    Examples
+    --------
+    >>> code_text(pd.Series(["110000.0", " 010100", "", None, "a.0"])).tolist()
+    ['110000', '010100', nan, nan, 'a.0']
+    """
+    text = pc.replace_substring_regex(text_values(values), r"^(\d+)\.0+$", r"\1")
+    return text.to_pandas().astype("str").set_axis(values.index)
+
+
 def map_values(text: pa.Array, function: Callable[[str], Any], missing: Any, dtype: Any) -> NDArray:
     """Answer of a function for every cell, asked once for each different text.
 
@@ -209,7 +231,7 @@ def _with_units(values: pd.Series, units: Mapping[str, float], bare: float) -> N
     if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
         return np.full(len(values), np.nan)
     if pd.api.types.is_numeric_dtype(values):
-        return bare * values.to_numpy(np.float64, na_value=np.nan)
+        return _finite(bare * values.to_numpy(np.float64, na_value=np.nan))
     text = text_values(values)
     numbers, rest = _plain_numbers(text)
     numbers *= bare
@@ -223,7 +245,12 @@ def _with_units(values: pd.Series, units: Mapping[str, float], bare: float) -> N
         return np.nan if factor is None else float(match["number"].replace(",", "")) * factor
 
     others = map_values(rest, read, np.nan, np.float64)
-    return np.where(np.isnan(numbers), others, numbers)
+    return _finite(np.where(np.isnan(numbers), others, numbers))
+
+
+def _finite(numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers with NaN in the place of infinite ones, as 1e400 reads: one of them would spoil every sum."""
+    return np.where(np.isinf(numbers), np.nan, numbers)
 
 
 def _plain_numbers(text: pa.Array) -> tuple[NDArray[np.float64], pa.Array]:
@@ -287,9 +314,10 @@ def floor_area_limits(values: pd.Series, bare: str = "upper") -> tuple[NDArray[n
     if pd.api.types.is_bool_dtype(values) or pd.api.types.is_datetime64_any_dtype(values):
         return nothing, nothing.copy()
     if pd.api.types.is_numeric_dtype(values):
-        numbers, rest = values.to_numpy(np.float64, na_value=np.nan).copy(), None
+        numbers, rest = _finite(values.to_numpy(np.float64, na_value=np.nan)), None
     else:
         numbers, rest = _plain_numbers(text_values(values))
+        numbers = _finite(numbers)
     limits = {"lower": nothing, "upper": nothing.copy()}
     limits[bare] = numbers
     if rest is not None and rest.null_count < len(rest):
@@ -335,16 +363,3 @@ def _limits(cell: str, bare: str) -> tuple[float, float]:
 
 def _ratio(text: str) -> float:
     return float(text[:-1]) / 100 if text.endswith("%") else float(text)
-
-
-def contract_year(dates: pd.Series) -> pd.Series:
-    """Year of each contract: the first four digits from 1980 to 2099 of its date; missing where there are none.
-
-    Examples
-    --------
-    >>> contract_year(pd.Series(["2009年03月05日", "2010/1/7", "20110412", "-"])).tolist()
-    [2009, 2010, 2011, <NA>]
-    """
-    text = dates.astype("str").str.normalize("NFKC")
-    year = text.str.extract(r"(?<!\d)((?:19[89]|20\d)\d)", expand=False)
-    return pd.to_numeric(year, errors="coerce").astype("Int64")

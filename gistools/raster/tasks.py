@@ -34,11 +34,14 @@ class Execution:
     memory_gb : float or None
         What blocks in flight may take, in GB, besides what the program itself needs (about 0.4 GB). Blocks become
         smaller, and if need be fewer at a time.
+    read_ahead : bool
+        Whether a worker's next task is read while one is computed; of no use where other work fills the processors.
     """
 
     workers: int | None = None
     scheduler: str | None = None
     memory_gb: float | None = None
+    read_ahead: bool = True
 
     def __post_init__(self) -> None:
         if self.memory_gb is not None:
@@ -53,9 +56,11 @@ class Execution:
         return len(available(0)) if available else os.cpu_count() or 1
 
     def in_flight(self, task_bytes: float) -> int:
-        """How many tasks of a size may be held at a time: each worker computes one and reads one ahead."""
-        wanted = 2 * self.threads
-        return wanted if self.memory_gb is None else max(1, min(wanted, int(self.memory_gb * 1e9 / task_bytes)))
+        """How many tasks of a size may be held at a time: each worker computes one, and may read one ahead."""
+        wanted = (1 + self.read_ahead) * self.threads
+        if self.memory_gb is None or not task_bytes:
+            return wanted
+        return max(1, min(wanted, int(self.memory_gb * 1e9 / task_bytes)))
 
 
 def run_tasks(
@@ -108,7 +113,7 @@ def run_tasks(
         return _on_cluster(partial(_read_and_run, function, read), tasks, execution.scheduler, progress)
     if read is None:
         return _in_threads(function, tasks, execution.threads, progress)
-    held = execution.in_flight(task_bytes) if task_bytes else 2 * execution.threads
+    held = execution.in_flight(task_bytes)
     reading, computing = threading.Semaphore(execution.threads), threading.Semaphore(execution.threads)
 
     def pipelined(task: T) -> R:

@@ -12,12 +12,12 @@ import pandas as pd
 from gistools.checks import listed, require_columns
 from gistools.errors import CrsError, InputError, TableError
 from gistools.grid import WGS84, geodesic_km
-from gistools.io.tables import read_table
 from gistools.io.vectors import read_vector
 from gistools.parcels.datum import MAINLAND, convert_datum
 from gistools.parcels.distance import IMPOSSIBLE, NO_COORDINATES
 from gistools.parcels.records import bare_header, shipped_mapping
 from gistools.parcels.values import as_numbers
+from gistools.study.parcel_tables import read_typed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,8 +55,17 @@ class DatumResult:
 
 
 def read_points(path: Path, *, encoding: str | None = None) -> pd.DataFrame:
-    """Read a table of points; columns of codes stay text."""
-    return read_table(path, text=_TEXT, encoding=encoding)
+    """Read a table of points; columns of codes stay text.
+
+    Raises
+    ------
+    TableError
+        If it has no rows.
+    """
+    table = read_typed(path, encoding=encoding, text=_TEXT)
+    if table.empty:
+        raise TableError(f"{path.name} has no records, only headers")
+    return table
 
 
 def read_region(path: Path) -> Any:
@@ -127,6 +136,8 @@ def convert_table(
     if source == target:
         raise InputError(f"the coordinates are already {source}; give two different datums")
     east, north = _column(table, lon, "lon"), _column(table, lat, "lat")
+    if east == north:
+        raise TableError(f"'{east}' is named for longitudes and for latitudes; give --lon and --lat a column each")
     new = [f"{east}_{source}", f"{north}_{source}", NOTE]
     taken = [name for name in new if name in table.columns]
     if taken:
@@ -135,6 +146,8 @@ def convert_table(
             "give the table as it was"
         )
     x, y, known, possible = _degrees(table, east, north)
+    if len(table) and not known.any():
+        raise TableError(f"no row has numbers in '{east}' and '{north}'; name the columns that hold degrees")
     converted = convert_datum(x, y, source, target, region=region)
     stays = (converted[0] == x) & (converted[1] == y)  # inside the region every point moves, by metres at least
     note = np.select([~known, ~possible, stays], [NO_COORDINATES, IMPOSSIBLE, OUTSIDE_REGION], CONVERTED)

@@ -12,26 +12,24 @@ from typing import TYPE_CHECKING, Any, TextIO
 import geopandas as gpd
 import pandas as pd
 
-from gistools.checks import listed, require_choice, require_columns
+from gistools.checks import listed, require_choice, require_columns, require_positive
 from gistools.errors import InputError, TableError
 from gistools.grid import WGS84
+from gistools.io.atomic import require_writable
 from gistools.io.tables import EXTENSIONS, read_table, write_table
 from gistools.io.vectors import read_boundaries, read_vector
 from gistools.parcels.geocode import FLAGGED, OfflineSource, OnlineSource, Source, geocode
 from gistools.parcels.providers import OFFLINE, PRECISIONS, PROVIDERS, Provider, make_provider
 from gistools.parcels.providers.asking import Account, Limits
-from gistools.parcels.records import standard_columns
 from gistools.parcels.status import LOCATED
 from gistools.parcels.validation import TOLERANCE_KM
-from gistools.parcels.values import contract_year
 from gistools.study.asking import ask_service
+from gistools.study.parcel_tables import read_parcel_table
 
 if TYPE_CHECKING:
     from gistools.parcels.divisions import Divisions
 
 DIVISIONS = ("auto", "china", "boundaries")
-# Columns that are text whatever they look like.
-_TEXT = ("parcel_id", "电子监管号", "city_code", "城市代码", "project", "项目名称")
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,10 @@ class GeocodingResult:
         said = []
         for account in self.services:
             if account.stopped:
+                left = account.left + len(account.failures)
                 said.append(
-                    f"{account.provider}: {account.stopped}; {account.left:,} addresses are left, the same command "
-                    "goes on with them (tomorrow, if the quota is spent)"
+                    f"{account.provider}: {account.stopped}; {left:,} addresses have no answer yet, the same "
+                    "command goes on with them (tomorrow, if the quota is spent)"
                 )
             elif account.failures:
                 reasons = listed(f"{why} ({n:,})" for why, n in account.to_dict()["failures"].items())
@@ -194,18 +193,16 @@ def read_records(
     Returns
     -------
     DataFrame
-        With standard names, and ``year`` from the contract date where there is one.
+        As :func:`gistools.study.parcel_tables.read_parcel_table` gives it.
 
     Raises
     ------
     TableError
         If there is no column of addresses.
     """
-    table = standard_columns(read_table(path, text=_TEXT, encoding=encoding), columns)
+    table, _ = read_parcel_table(path, encoding=encoding, columns=columns)
     if "address" not in table.columns:
         raise TableError(f"{path.name} has no column of addresses (address, 项目位置); name it with --address")
-    if "year" not in table.columns and "contract_date" in table.columns:
-        table["year"] = contract_year(table["contract_date"])
     return table
 
 
@@ -261,6 +258,8 @@ def make_services(options: GeocodeOptions) -> dict[str, Provider]:
         require_choice(name, [OFFLINE, *PROVIDERS], "a geocoding provider")
     require_choice(options.precision, PRECISIONS, "--min-precision")
     require_choice(options.divisions, DIVISIONS, "--divisions")
+    require_positive(options.timeout, "--timeout")
+    require_positive(options.tolerance_km, "--tolerance-km", zero=True)
     unused = [name for name in options.endpoints if name not in names]
     if unused:
         raise InputError(f"--endpoint names {listed(unused)}, which is not among --providers")
@@ -395,6 +394,9 @@ def geocode_table(
     make_services(options)  # a missing key is said before a long table is read
     if (page or figure) and boundaries is None:
         raise InputError("a map of flagged points needs the cities' polygons; give --boundaries")
+    for path in (page, figure):
+        if path is not None:
+            require_writable(path.parent)
     records = read_records(table, encoding=encoding, columns=columns)
     named: dict[str, Any] = {key: value for key, value in (names or {}).items() if value is not None}
     cities = None if boundaries is None else read_boundaries(boundaries, **named)

@@ -8,14 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import numpy as np
 import pandas as pd
 
-from gistools.checks import listed
+from gistools.checks import closest, listed
 from gistools.errors import ConfigError, TableError
 from gistools.io.record_chunks import open_records
 from gistools.parcels.cleaning import RULES, CleaningRules, cleaning_funnel, require_rule_columns
+from gistools.parcels.dates import years_of
 from gistools.parcels.distance import funnel, locate_parcels, parcels_by_city_year
-from gistools.parcels.records import Column, HeaderMapping, bare_header, column_meanings
+from gistools.parcels.records import STANDARD, Column, HeaderMapping, bare_header, column_meanings
 from gistools.parcels.regulation_records import USED
 from gistools.parcels.status import LOCATED, passing
 from gistools.study.config import CleaningConfig, GeocodingConfig, ParcelsConfig, RegulationConfig
@@ -83,10 +85,12 @@ class ParcelChain:
     regulation: RegulationPanel | None
 
     def panel_table(self) -> pd.DataFrame | None:
-        """City-years for the panel: counts, mean distance and the index; None of a table without years."""
+        """City-years for the panel: counts, mean distance and the index; None where no record has a year."""
         if "year" not in self.parcels.parcels:
             return None
         table = parcels_by_city_year(self.parcels.parcels)
+        if table.empty:
+            return None
         units = {"parcels": "records", "parcel_distance_km": "km"}
         labels = {
             "parcels": "located land transactions",
@@ -133,6 +137,8 @@ def plan_parcels(config: ParcelsConfig) -> ParcelPlan:
         raise TableError(
             f"{path.name} has no column {' or '.join(lacking)} (经度, 纬度); name the columns that hold them"
         )
+    if config.geocode is not None and config.geocode.gazetteer:
+        read_gazetteer(Path(config.geocode.gazetteer))  # that it can be read, and has its columns
     if config.geocode is not None and not geocoded:
         raise TableError(f"{path.name} has no column of addresses (项目位置), which parcels: geocode needs")
     notes: list[str] = []
@@ -143,6 +149,12 @@ def plan_parcels(config: ParcelsConfig) -> ParcelPlan:
 
 def _mapping(config: ParcelsConfig) -> HeaderMapping:
     given = read_header_mapping(config.mapping) if config.mapping else HeaderMapping()
+    for header, name in config.columns.items():
+        if name not in (*STANDARD, "year", "status"):
+            raise ConfigError(
+                f"parcels: columns: {header}: '{name}' is not a standard column{closest(name, STANDARD)}; they are "
+                f"{', '.join(STANDARD)}"
+            )
     own = {bare_header(header, brackets=True): Column(name) for header, name in config.columns.items()}
     return HeaderMapping({**given.columns, **own}, given.other)
 
@@ -154,7 +166,8 @@ def _rules(clean: CleaningConfig | bool, names: tuple[str, ...], what: str, note
         unknown = [rule for rule in clean.skip if rule not in RULES]
         if unknown:
             raise ConfigError(f"parcels: clean: skip names {listed(unknown)}; rules are {listed(RULES)}")
-        given = {name: value for name in ("modes", "uses", "far_limit") if (value := getattr(clean, name))}
+        options = {name: getattr(clean, name) for name in ("modes", "uses", "far_limit")}
+        given = {name: value for name, value in options.items() if value is not None}
         wanted = tuple(rule for rule in RULES if rule not in clean.skip)
         rules = CleaningRules(rules=wanted, mixed_use=clean.mixed_use, **given)
         require_rule_columns(names, rules, what)
@@ -180,6 +193,8 @@ def _index_options(
     if wanted is False:
         return None
     options = wanted if isinstance(wanted, RegulationConfig) else RegulationConfig()
+    if options.bootstrap == 1:
+        raise ConfigError("parcels: regulation: bootstrap is 1, but a standard error needs 2 or more draws")
     transfer = {"mode": ["transfer_mode"], "price": ["price_10k_yuan"], "none": []}[options.transfer]
     needed = ["far_max", "area_ha", *transfer, *([options.grade] if options.grade else [])]
     lacking = [name for name in needed if name not in names]
@@ -238,7 +253,10 @@ def follow_parcels(
         records = _geocoded(records, plan.config.geocode, boundaries)
     elif "city_code" not in plan.columns:
         records = locate_parcels(records, boundaries)
-    measured = measure_distance(records, cbds, boundaries).parcels
+    located = measure_distance(records, cbds, boundaries)
+    measured = located.parcels
+    for text in (*located.notes, *_undated(measured)):
+        note(f"parcels: {text}")
     if steps:  # cleaning has counted what it set aside; what is set aside after it is counted here
         left = funnel(measured[judged]).iloc[1:]
         steps.append(left.replace({"step": {"passed the earlier steps": "geocoded"}}))
@@ -251,7 +269,7 @@ def follow_parcels(
         for text in index.notes:
             note(f"regulation index: {text}")
         steps.append(_index_step(index, measured["status"] == LOCATED))
-    return ParcelChain(ParcelResult(measured, pd.concat(steps, ignore_index=True)), index)
+    return ParcelChain(ParcelResult(measured, pd.concat(steps, ignore_index=True), located.notes), index)
 
 
 def _geocoded(records: pd.DataFrame, config: GeocodingConfig, boundaries: gpd.GeoDataFrame) -> pd.DataFrame:
@@ -262,6 +280,14 @@ def _geocoded(records: pd.DataFrame, config: GeocodingConfig, boundaries: gpd.Ge
     places = read_gazetteer(Path(config.gazetteer)) if config.gazetteer else None
     found = geocode_parcels(records, options, gazetteer=places, boundaries=boundaries).parcels
     return locate_parcels(found.drop(columns="city_code"), boundaries)
+
+
+def _undated(measured: pd.DataFrame) -> list[str]:
+    """Say how many parcels with a distance have no year, and so count in no city-year."""
+    if "year" not in measured:
+        return []
+    number = int(((measured["status"] == LOCATED).to_numpy() & np.isnan(years_of(measured["year"]))).sum())
+    return [f"{number:,} located parcels have no year and count in no city-year"] if number else []
 
 
 def _index_step(index: RegulationPanel, located: pd.Series) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -63,6 +64,8 @@ class CleaningResult:
     files : dict of str to int
         Records of each file.
     rules : CleaningRules
+    notes : tuple of str
+        What was warned of.
     """
 
     parcels: pd.DataFrame | Path
@@ -71,6 +74,7 @@ class CleaningResult:
     unread: dict[str, int]
     files: dict[str, int]
     rules: CleaningRules
+    notes: tuple[str, ...] = ()
 
     @property
     def by_rule(self) -> dict[str, int]:
@@ -88,6 +92,7 @@ class CleaningResult:
             "unread": self.unread,
             "files": self.files,
             "rules": self.rules.to_dict(),
+            "notes": list(self.notes),
         }
 
 
@@ -184,7 +189,7 @@ def clean_parcels(
         out = Path(out)
         require_record_extension(out)
         require_writable(out.parent)
-        if any(out.resolve() == file.path.resolve() for file in files):
+        if any(os.path.realpath(out) == os.path.realpath(file.path) for file in files):
             raise InputError(f"{out} is one of the tables to clean; write to another file")
     account = _Account()
     held: list[pa.Table] = []
@@ -196,8 +201,9 @@ def clean_parcels(
                 put(_as_schema(cleaned, schema))
                 if progress is not None:
                     progress((k + done) / len(files), account.records)
-        account.require_records(files)
-    account.warn()
+        account.finish(files)
+    for note in account.notes:
+        warnings.warn(note, stacklevel=2)
     counts = {status: account.counts[status] for status in _order(account.counts)}
     return CleaningResult(
         parcels=out if out is not None else pa.concat_tables(held).to_pandas(),
@@ -206,6 +212,7 @@ def clean_parcels(
         unread={name: account.unread[name] for name in _READ if account.unread[name]},
         files=dict(account.files),
         rules=rules,
+        notes=tuple(account.notes),
     )
 
 
@@ -238,9 +245,9 @@ def expand_paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
             found.append(Path(path))
     if not found:
         raise InputError("no table to clean is named; name at least one file")
-    twice = next((path for path, n in Counter(path.resolve() for path in found).items() if n > 1), None)
+    twice = next((path for path, n in Counter(map(os.path.realpath, found)).items() if n > 1), None)
     if twice is not None:
-        raise InputError(f"{twice.name} is named twice; all its records would be duplicates")
+        raise InputError(f"{Path(twice).name} is named twice; all its records would be duplicates")
     return found
 
 
@@ -322,6 +329,7 @@ class _Account:
         self.unread: Counter[str] = Counter()
         self.files: Counter[str] = Counter()
         self.areas = self.huge = 0
+        self.notes: list[str] = []
 
     @property
     def records(self) -> int:
@@ -339,19 +347,15 @@ class _Account:
             self.areas += int(np.isfinite(areas).sum())
             self.huge += int((areas > _HUGE_HA).sum())
 
-    def require_records(self, files: list[RecordFile]) -> None:
-        """Refuse a table without records; say which files of several have none."""
+    def finish(self, files: list[RecordFile]) -> None:
+        """Refuse a table without records; note which files of several have none, and a unit that seems wrong."""
         if not self.records:
             names = ", ".join(file.path.name for file in files)
             raise TableError(f"{names} {'has' if len(files) == 1 else 'have'} no records, only headers")
-        for file in files:
-            if not self.files[file.path.name]:
-                warnings.warn(f"{file.path.name} has no records, only headers", stacklevel=3)
-
-    def warn(self) -> None:
+        empty = [file.path.name for file in files if not self.files[file.path.name]]
+        self.notes += [f"{name} has no records, only headers" for name in empty]
         if self.huge > self.areas / 2:
-            warnings.warn(
+            self.notes.append(
                 f"{self.huge:,} of {self.areas:,} areas exceed {_HUGE_HA:,.0f} ha: the column seems to hold square "
-                "metres; state its unit in the header, 面积(平方米), or in a mapping",
-                stacklevel=3,
+                "metres; state its unit in the header, 面积(平方米), or in a mapping"
             )

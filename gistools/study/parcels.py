@@ -12,15 +12,12 @@ import pandas as pd
 
 from gistools.checks import listed, require_columns
 from gistools.errors import TableError
-from gistools.io.tables import read_table, write_table
-from gistools.parcels.distance import distance_to_cbd, funnel, locate_parcels
-from gistools.parcels.records import HeaderMapping, standard_columns
+from gistools.io.tables import write_table
+from gistools.parcels.distance import REASONS, UNKNOWN_CITY, distance_to_cbd, far_parcels, funnel, locate_parcels
+from gistools.parcels.records import HeaderMapping
 from gistools.parcels.status import LOCATED
-from gistools.parcels.values import contract_year
-
-# Columns that are text whatever they look like.
-_CODES = ("parcel_id", "city_code")
-_TEXT = (*_CODES, "电子监管号", "城市代码")
+from gistools.parcels.values import code_text
+from gistools.study.parcel_tables import read_parcel_table
 
 
 @dataclass(frozen=True)
@@ -29,6 +26,7 @@ class ParcelResult:
 
     parcels: pd.DataFrame
     funnel: pd.DataFrame
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Counts for ``--json``."""
@@ -38,6 +36,7 @@ class ParcelResult:
             "status": self.parcels["status"].value_counts().to_dict(),
             "mean_distance_km": distance.mean(),
             "funnel": self.funnel.to_dict("records"),
+            "notes": list(self.notes),
         }
 
 
@@ -63,23 +62,19 @@ def read_parcels(
     Returns
     -------
     DataFrame
-        With ``year`` from the contract date where there is one.
+        As :func:`gistools.study.parcel_tables.read_parcel_table` gives it.
 
     Raises
     ------
     TableError
         If there are no coordinates' columns.
     """
-    own = [header for header, name in (columns or {}).items() if name in _CODES]
-    own += [header for header, column in mapping.columns.items() if column.name in _CODES] if mapping else []
-    table = standard_columns(read_table(path, text=[*_TEXT, *own], encoding=encoding), columns, mapping)
+    table, _ = read_parcel_table(path, encoding=encoding, columns=columns, mapping=mapping)
     lacking = [name for name in ("lon", "lat") if name not in table.columns]
     if lacking:
         raise TableError(
             f"{path.name} has no column {' or '.join(lacking)} (经度, 纬度); name the columns that hold them"
         )
-    if "year" not in table.columns and "contract_date" in table.columns:
-        table["year"] = contract_year(table["contract_date"])
     return table
 
 
@@ -102,7 +97,7 @@ def measure_distance(parcels: pd.DataFrame, cbds: pd.DataFrame, boundaries: gpd.
     Raises
     ------
     TableError
-        If columns lack, or no record gets a distance.
+        If columns lack, no record gets a distance, or most distances are longer than any city is wide.
     """
     if "city_code" not in parcels.columns:
         if boundaries is None:
@@ -115,14 +110,32 @@ def measure_distance(parcels: pd.DataFrame, cbds: pd.DataFrame, boundaries: gpd.
     if not (measured["status"] == LOCATED).any():
         counts = measured["status"].value_counts()
         reasons = listed(f"{reason}: {number}" for reason, number in counts.items()) or "it has no rows"
-        raise TableError(
-            f"no record of the parcel table gets a distance ({reasons}); check its coordinates, and that codes and "
-            "boundaries are of the same cities"
-        )
-    return ParcelResult(measured, funnel(measured))
+        codes = ""
+        if UNKNOWN_CITY in counts:
+            mine, theirs = (
+                listed(sorted(code_text(table["city_code"]).dropna().unique()), 2) for table in (measured, cbds)
+            )
+            codes = f"; its codes are {mine}, those of the CBDs {theirs}"
+        if measured["status"].isin(REASONS).any():
+            mend = "check its coordinates, and that codes and boundaries are of the same cities"
+        else:
+            mend = "earlier steps set all of them aside: look at its column 'status'"
+        raise TableError(f"no record of the parcel table gets a distance ({reasons}){codes}; {mend}")
+    return ParcelResult(measured, funnel(measured), far_parcels(measured))
+
+
+def funnel_path(out: Path) -> Path:
+    """Where the funnel of a table stands: beside it.
+
+    Examples
+    --------
+    >>> funnel_path(Path("located.parquet")).name
+    'located_funnel.csv'
+    """
+    return out.with_name(f"{out.stem}_funnel.csv")
 
 
 def write_parcels(result: ParcelResult, out: Path) -> None:
     """Write parcels by the extension of the path, and the funnel beside them as CSV."""
     write_table(result.parcels, out)
-    write_table(result.funnel, out.with_name(f"{out.stem}_funnel.csv"))
+    write_table(result.funnel, funnel_path(out))

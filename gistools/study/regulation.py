@@ -10,16 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gistools.checks import require_columns
 from gistools.errors import TableError
-from gistools.io.tables import read_table, write_table
-from gistools.parcels.records import standard_columns
+from gistools.io.tables import write_table
 from gistools.parcels.regulation import RegulationResult, far_regulation
 from gistools.parcels.regulation_bootstrap import RegulationDraws, Resample, regulation_draws
+from gistools.study.parcel_tables import read_parcel_table
 
 HEDONIC_FILE = "regulation.json"  # of a run
-# Columns that are text whatever they look like.
-_TEXT = ("parcel_id", "电子监管号", "city_code", "城市代码")
 
 
 @dataclass(frozen=True)
@@ -70,15 +67,13 @@ def read_measured_parcels(
     TableError
         If there is no year; it comes from ``gistools parcels clean``.
     """
-    read = read_table(path, text=[*_TEXT, city], encoding=encoding)
     own = {old: new for old, new in ((city, "city_code"), (year, "year")) if old != new}
-    require_columns(read, own, path.name)
-    table = standard_columns(read, own)
-    if "year" not in table and "contract_date" in table:
+    table, names = read_parcel_table(path, encoding=encoding, columns=own)
+    if "year" not in names.values() and "contract_date" in table:
         raise TableError(
             f"{path.name} has contract dates but no column 'year'; gistools parcels clean reads the years from them"
         )
-    return table, dict(zip(map(str, read.columns), map(str, table.columns), strict=True))
+    return table, names
 
 
 def measure_regulation(

@@ -121,7 +121,10 @@ def test_the_mapping_is_written_edited_and_given(folder):
         (["t.csv", "--out", "c.csv", "--max-far", "0"], "Error: the largest floor-area ratio is 0"),
         (["t.csv", "--out", "c.csv", "--mapping", "h.yaml"], "Error: there is no mapping of headers h.yaml"),
         (["t.csv", "--out", "c.csv", "--encoding", "utf-8"], "Error: t.csv is not text in utf-8"),
-        (["t.csv", "--out", "t.csv"], "Error: t.csv is one of the tables to clean"),
+        (["t.csv", "--out", "c.csv", "--funnel", "t.csv"], "Error: --funnel would overwrite t.csv"),
+        (["t*.csv", "--out", "c.csv", "--json", "t.csv"], "Error: --json would overwrite t.csv"),
+        (["t.csv", "--out", "c.csv", "--json", "c.csv"], "Error: --out and --json are both c.csv"),
+        (["t.csv", "--out", "t.csv"], "Error: --out would overwrite t.csv, which is read by this command"),
     ],
 )
 def test_wrong_input_is_one_sentence_and_nothing_is_written(folder, args, said):

@@ -147,7 +147,7 @@ def test_what_is_left_is_said_and_asked_again(folder, server, in_this_process):
     server.quota = {"baidu": 7}
     result, found, said = run(folder, "--threads", 2, server=server, services=("baidu",), code=3)
     assert "Left: baidu: the quota is spent" in result.stderr
-    assert "13 addresses are left" in result.stderr
+    assert "13 addresses have no answer yet" in result.stderr
     assert said["status"] == {"not answered yet": 13, "located": 7}
     server.quota = {}
     _, found, said = run(folder, server=server, services=("baidu",))
@@ -230,11 +230,17 @@ def test_the_cache_holds_answers_in_the_services_own_datum(folder, server, in_th
         (["--divisions", "boundaries"], "give --boundaries"),
         (["--address", "地址"], "地址"),
         (["--as-of", "1950"], "1950"),
-        (["--providers", "amap", "--cache", "parcels.csv"], "no geocoding cache"),
+        (["--providers", "amap", "--cache", "parcels.csv"], "--cache would overwrite parcels.csv, which is TABLE"),
+        (["--providers", "amap", "--cache", "old.sqlite"], "no geocoding cache"),
+        (["--providers", "amap", "--endpoint", "amap=http://localhost:door"], "an endpoint is written"),
+        (["--providers", "amap", "--timeout", "nan"], "--timeout is nan, but must be above zero"),
+        (["--tolerance-km", "nan"], "--tolerance-km is nan, but must be zero or more"),
+        (["--json", "parcels.csv"], "--json would overwrite parcels.csv, which is TABLE"),
     ],
 )
 def test_refusals_are_one_sentence(folder, server, monkeypatch, options, words):
     monkeypatch.chdir(folder)
+    (folder / "old.sqlite").write_bytes(b"no database" * 100)
     result, found, _ = run(folder, *options, code=2)
     assert words in result.stderr
     assert result.stderr.strip().count("\n") == 0
@@ -249,4 +255,6 @@ def test_an_invented_country_is_read_by_its_boundaries(folder):
     write(folder, ["苇浦市云浦区工业路1号", "柳泽市麟湾区文化街2号"], 经度=["114.2", "114.2"], 纬度=["30.5", "30.5"])
     _, found, _ = run(folder, "--check-coordinates", *held(folder))
     assert found["city_code"].tolist() == ["160100", "190700"]
-    assert found["status"].tolist() == ["located", "outside its city"]
+    # the second point lies outside its city, and the address alone says no more than the city
+    assert found["status"].tolist() == ["located", "too coarse"]
+    assert found["rejected_lon"].notna().tolist() == [False, True]

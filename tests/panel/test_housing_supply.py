@@ -143,6 +143,7 @@ def test_scarcer_land_is_never_more_elastic(share, constant, slope, price):
         ({"national": NATIONAL.assign(national_housing_price=[1, 0, 2])}, "housing price of 2011 is 0: it must"),
         ({"national": NATIONAL.assign(year=[1990, 1991, 1992])}, "has no year of the panel: it has 1990"),
         ({"national": pd.concat([NATIONAL, NATIONAL])}, "more than one row for year 2010"),
+        ({"national": NATIONAL.assign(year=[2010, np.nan, 2012])}, "has a row without a year"),
         ({"sites": SITES.assign(heritage_count=[-1, 0])}, "heritage_count is -1 in 1"),
         ({"sites": SITES.rename(columns={"heritage_count": "n"})}, "has no column 'heritage_count'"),
         ({"panel": PANEL.assign(iv_latitude=1.0)}, "already has a column 'iv_latitude'"),
@@ -177,3 +178,13 @@ def test_other_refusals():
         national_housing_price(prices.assign(price=np.nan), "price", weight="price")
     with pytest.raises(PanelError):
         supply_instruments(PANEL.assign(supply_elasticity=1), LAND, NATIONAL, BOTH)
+
+
+@pytest.mark.parametrize(
+    "national", [NATIONAL.iloc[:1], NATIONAL.assign(national_housing_price=[4000.0, np.nan, np.nan])]
+)
+def test_years_without_a_price_are_spoken_of(national):
+    made = supply_instruments(PANEL, LAND, national, BOTH)
+    assert made.table.loc[made.table["year"] > 2010, "iv_latitude"].isna().all()
+    (note,) = [note for note in made.notes if "price" in note]
+    assert note.startswith("there is no national housing price of 2011")

@@ -122,10 +122,43 @@ def test_splits_keep_the_city_and_leave_the_district_open():
         ("上海庙镇", ""),  # a town in Inner Mongolia
         ("长春岭镇", ""),
         ("内江市中山东路", "511000"),
+        ("长沙芙蓉中路", "430100"),  # a city, though a county of it bears the name too
+        ("鄂城区", "420700"),  # no 城区 of the province whose letter it begins with
+        ("渝水区", "360500"),
+        ("京沪铁路", ""),
+        ("杭州绿城房地产有限公司", ""),
+        ("合肥高新区绿城房地产有限公司", "340100"),
     ],
 )
 def test_names_within_names(address, city):
     assert read(address)["city_code"] == city
+
+
+@pytest.mark.parametrize(
+    ("address", "district", "city", "place"),
+    [
+        ("JY-2011-08宗地 河南省郑州市二七区航海路", "", "410100", "JY-2011-08宗地,航海路"),
+        ("该宗地位于溧水县永阳镇", "", "320100", "该宗地位于,永阳镇"),
+        ("恒大南京林溪郡,南京市溧水区永阳镇", "", "320100", "恒大南京林溪郡,永阳镇"),
+        ("南京林溪郡,南京市溧水区永阳镇", "", "320100", "南京林溪郡,永阳镇"),
+        ("人民路以东,昆山市界以西", "", "", "人民路以东,昆山市界以西"),
+        ("与六安市金安区交界处", "合肥市", "340100", "与六安市金安区交界处"),
+        ("1号地块六安市金安区", "合肥市", "", "1号地块六安市金安区"),
+    ],
+)
+def test_an_address_behind_other_words(address, district, city, place):
+    answer = read(address, district)
+    assert (answer["city_code"], answer["place"]) == (city, place)
+
+
+def test_a_developers_city_does_not_outweigh_the_address():
+    assert read("广州富力地产项目,重庆市九龙坡区")["note"] == "conflict: 广州 / 重庆市九龙坡区"
+    assert read("南京恒大林溪郡,南京市溧水区")["district_code"] == "320117"
+
+
+def test_traditional_characters_leave_the_place_as_written():
+    answer = read("上海市浦東新區世紀大道")
+    assert (answer["district_code"], answer["place"]) == ("310115", "世紀大道")
 
 
 def test_a_districts_word_inside_a_road_is_no_district():

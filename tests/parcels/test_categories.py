@@ -190,7 +190,7 @@ def test_municipalities_are_the_four_and_the_prefecture_level_cities():
     names = municipalities()
     assert {"北京市", "天津市", "上海市", "重庆市", "武汉市", "襄樊市", "襄阳市"} <= names
     assert not names & {"昆山市", "义乌市", "仙桃市", "石河子市"}
-    assert len(names) == 4 + 293 + 5  # 293 prefecture-level cities in early 2020, five former ones or former names
+    assert len(names) == 4 + 293 + 13  # 293 prefecture-level cities in early 2020, 13 former ones or former names
 
 
 def test_every_county_level_unit_of_the_country_is_told(data_dir):

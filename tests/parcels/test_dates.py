@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gistools.parcels.dates import contract_dates
+from gistools.parcels.dates import contract_dates, contract_year, years_of
 
 DIGITS = "〇一二三四五六七八九"
 
@@ -103,3 +103,22 @@ def test_columns_of_other_kinds() -> None:
     assert contract_dates(mixed).astype(str).tolist() == [*["2009-03-05"] * 4, "NaT"]
     assert contract_dates(pd.Series([20090305, 39877])).astype(str).tolist() == ["2009-03-05"] * 2
     assert np.isnat(contract_dates(pd.Series([np.nan, np.nan]))).all()
+
+
+def test_years_of_contract_dates() -> None:
+    dates = pd.Series(["2009年03月05日", "2010-01-07", "20110412", "05/06/2012", "１９９９年", "12009", None])
+    assert contract_year(dates).tolist() == [2009, 2010, 2011, 2012, 1999, pd.NA, pd.NA]
+
+
+def test_the_year_of_a_contract_is_that_of_its_day() -> None:
+    # New Year's Day in Beijing, which began the evening before in UTC, and Excel's serial number of a day in 2009
+    dates = pd.Series(["2009-12-31T16:00:00Z", "39877", "二〇〇九年三月五日", "2010年", "2010年3月", "09-3-5"])
+    assert contract_year(dates)[:5].tolist() == [2010, 2009, 2009, 2010, 2010]
+    assert contract_year(dates).isna().tolist() == [False] * 5 + [True]
+
+
+def test_years_are_read_as_they_are_written() -> None:
+    years = pd.Series(["2009", "2009.0", "2009年", "２００９年度", 2009, "2009-01-01", "soon", None])
+    assert years_of(years)[:5].tolist() == [2009] * 5
+    assert np.isnan(years_of(years)[5:]).all()
+    assert years_of(pd.Series(pd.to_datetime(["2009-03-05"])))[0] == 2009

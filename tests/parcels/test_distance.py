@@ -13,10 +13,12 @@ from gistools.errors import TableError
 from gistools.parcels.distance import (
     IMPOSSIBLE,
     NO_CBD,
+    NO_CITY,
     NO_COORDINATES,
     NO_YEAR,
     OUTSIDE,
     distance_to_cbd,
+    far_parcels,
     funnel,
     locate_parcels,
     parcels_by_city_year,
@@ -152,7 +154,8 @@ MOVING = pd.DataFrame(
     [
         (PARCELS, CBDS.assign(cbd_lon="east"), "the table of CBDs, column 'cbd_lon', holds 'east'"),
         (PARCELS, CBDS.assign(cbd_lon=5e5), "puts city 0101 at 500000, 30.5: these are not degrees"),
-        (PARCELS, MOVING.assign(year=["2009年", "2010年"]), "the table of CBDs, column 'year', holds '2009年'"),
+        (PARCELS, MOVING.assign(year=["this", "next"]), "the table of CBDs, column 'year', holds 'this'"),
+        (PARCELS, CBDS.assign(city_code=None), "2 rows without city_code"),
         (PARCELS.assign(year="soon"), MOVING, "the parcel table, column 'year', holds 'soon'"),
         (PARCELS, MOVING.assign(year=2009), "more than one row for city_code and year 0101/2009"),
     ],
@@ -168,6 +171,38 @@ def test_years_as_text_find_their_cbd() -> None:
     measured = distance_to_cbd(PARCELS.assign(year="2009"), MOVING.assign(year=MOVING["year"].astype(float)))
     assert measured["status"].tolist() == [LOCATED]
     assert measured["year"].tolist() == ["2009"]
+    spelt = distance_to_cbd(PARCELS.assign(year="2009年"), MOVING)
+    assert spelt["distance_km"].tolist() == measured["distance_km"].tolist()
+    assert parcels_by_city_year(spelt)["year"].tolist() == [2009]
+
+
+def test_codes_that_a_spreadsheet_took_for_numbers_find_their_cbd() -> None:
+    exact = distance_to_cbd(PARCELS.assign(city_code="101"), CBDS.assign(city_code="101"))
+    for code in (101, 101.0, "101.0", " 101 "):
+        for mine, theirs in ((code, "101"), ("101", code)):
+            found = distance_to_cbd(PARCELS.assign(city_code=mine), CBDS.assign(city_code=theirs))
+            assert found["distance_km"].tolist() == exact["distance_km"].tolist()
+
+
+def test_a_parcel_without_a_city_belongs_to_none() -> None:
+    parcels = pd.concat([PARCELS, PARCELS.assign(city_code=None), PARCELS.assign(city_code=" ")], ignore_index=True)
+    measured = distance_to_cbd(parcels, CBDS)
+    assert measured["status"].tolist() == [LOCATED, NO_CITY, NO_CITY]
+    assert measured["distance_km"].isna().tolist() == [False, True, True]
+    table = funnel(measured).set_index("step")
+    assert table.loc["inside a city", "removed"] == 2
+    assert table["removed"].sum() + table["kept"].iloc[-1] == 3
+
+
+def test_distances_longer_than_a_city_are_spoken_of_and_refused_where_they_are_most() -> None:
+    parcels = pd.concat([PARCELS] * 3, ignore_index=True)
+    parcels.loc[0, "lon"] *= -1
+    (note,) = far_parcels(distance_to_cbd(parcels, CBDS))
+    assert note.startswith("1 of 3 parcels lie more than 300 km")
+    assert far_parcels(distance_to_cbd(parcels[1:], CBDS)) == ()
+    parcels["lon"] = -parcels["lon"].abs()
+    with pytest.raises(TableError, match="3 of 3 parcels lie more than 300 km"):
+        far_parcels(distance_to_cbd(parcels, CBDS))
 
 
 def test_coordinates_are_judged_although_the_table_names_the_city() -> None:

@@ -214,6 +214,9 @@ def edited(**columns):
         (parcels(many=1), {}, "does not vary by itself inside any city-year"),
         (parcels(cities=2, many=2), {"cov": "classical"}, "8 records in 4 city-years are too few to estimate"),
         (parcels(cities=1), {}, "are of city 110000, and errors cannot be clustered by one city"),
+        (parcels(), {"area": "distance_km"}, "the column 'distance_km' is named for two parts of the hedonic"),
+        (parcels(), {"transfer": "price", "area": "price_10k_yuan"}, "'price_10k_yuan' is named for two parts"),
+        (parcels(), {"outcome": "distance_km"}, "'distance_km' is named for two parts"),
         (parcels(), {"transfer": "prices"}, "transfer is 'prices', but must be one of mode, price, none"),
         (parcels(), {"cov": "robust"}, "cov is 'robust'"),
         (parcels(), {"min_parcels": 0}, "min_parcels is 0, but must be 1 or more"),
@@ -231,6 +234,27 @@ def test_one_city_is_enough_for_classical_errors():
     assert np.isfinite(result.table["farr_se"]).all()
     assert "HEDONIC of far_max: 40 observations, effects city-year" in result.summary()
     assert "used: 40" in result.summary()
+
+
+def test_an_infinite_number_is_none():
+    for column, word in (("area_ha", "no area above zero"), ("distance_km", "no distance to the CBD")):
+        table = parcels()
+        table[column] = table[column].astype(float)
+        table.loc[table.index[0], column] = np.inf
+        for given in (table, table.astype({column: str}).replace({column: {"inf": "1e400"}})):
+            result = far_regulation(given)
+            assert result.status.iloc[0] == word
+            assert np.isfinite(result.table["farr"]).all()
+
+
+def test_codes_and_years_of_spreadsheets_are_those_of_the_panel():
+    plain = far_regulation(parcels()).table
+    for given in (
+        edited(city_code=parcels()["city_code"] + ".0"),
+        edited(year=parcels()["year"].astype(str) + "年"),
+        edited(year=parcels()["year"].astype(float)),
+    ):
+        pd.testing.assert_frame_equal(far_regulation(given).table, plain)
 
 
 # The synthetic country

@@ -144,6 +144,8 @@ def test_what_is_refused():
     result = fitted(parcels())
     with pytest.raises(InputError, match="draws is 1, but a standard error needs 2"):
         regulation_draws(result, 1)
+    with pytest.raises(InputError, match="the seed is -1, but must be zero or more"):
+        regulation_draws(fitted(parcels()), 2, seed=-1)
     with pytest.raises(InputError, match="resample is 'city', but must be one of cities, parcels; did you mean"):
         regulation_draws(result, 5, resample="city")
     one = fitted(parcels(cities=1, most=40), cov="classical")

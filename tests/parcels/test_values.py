@@ -13,7 +13,7 @@ from gistools.errors import InputError
 from gistools.parcels.values import (
     areas_ha,
     as_numbers,
-    contract_year,
+    code_text,
     floor_area_limits,
     map_values,
     plain_text,
@@ -35,9 +35,21 @@ def test_numbers_keep_their_value_and_text_is_missing() -> None:
     assert np.isnan(as_numbers(pd.Series([True, False]))).all()
 
 
-def test_years_of_contract_dates() -> None:
-    dates = pd.Series(["2009年03月05日", "2010-01-07", "20110412", "05/06/2012", "１９９９年", "12009", None])
-    assert contract_year(dates).tolist() == [2009, 2010, 2011, 2012, 1999, pd.NA, pd.NA]
+def test_infinite_numbers_are_missing() -> None:
+    for numbers in (pd.Series(["1e400", "-1e400", "1"]), pd.Series([np.inf, -np.inf, 1.0])):
+        assert np.isnan(as_numbers(numbers)).tolist() == [True, True, False]
+        assert np.isnan(floor_area_limits(numbers)[1]).tolist() == [True, True, False]
+    assert np.isnan(areas_ha(pd.Series(["1" * 400 + "亩"])))[0]
+
+
+def test_codes_lose_what_spreadsheets_add() -> None:
+    codes = pd.Series(["110000.0", "010100", " 420100 ", "'330100", 110000.0, 5, "v1.0", "", None])
+    codes.index = codes.index[::-1]
+    read = code_text(codes)
+    assert read.index.equals(codes.index)
+    assert read[:7].tolist() == ["110000", "010100", "420100", "330100", "110000", "5", "v1.0"]
+    assert read[7:].isna().all()
+    assert code_text(pd.Series([None, None])).isna().all()
 
 
 @pytest.mark.parametrize(

@@ -77,14 +77,14 @@ def test_codes_are_answered_as_of_a_year():
 
 def test_what_is_left_is_one_sentence_a_service():
     accounts = [
-        Account("baidu", stopped="the quota is spent (status 302)", left=1234),
+        Account("baidu", stopped="the quota is spent (status 302)", left=1234, failures={"a": "HTTP 500, 6 times"}),
         Account("amap", failures={"a": "HTTP 500, 6 times", "b": "HTTP 500, 6 times"}),
         Account("google"),
     ]
     table = pd.DataFrame({"status": ["located"], "geocode_provider": ["x"], "precision": [""], "km_outside": [0.0]})
     result = GeocodingResult(table, GeocodeOptions(), accounts, 1.0)
     quota, failed = result.failures
-    assert "1,234 addresses are left" in quota
+    assert "1,235 addresses have no answer yet" in quota
     assert "2 addresses got no answer: HTTP 500, 6 times (2)" in failed
     assert result.to_dict()["left"] == result.failures
 

