@@ -325,8 +325,10 @@ def _parcels_step(steps: _Steps, form: FormResult) -> ParcelChain | None:
 def _panel_step(steps: _Steps, form: FormResult, parcels: ParcelChain | None) -> Panel:
     tables = dict(steps.inputs.tables)
     measured = None if parcels is None else parcels.panel_table()
-    if measured is not None:
+    if measured is not None and set(measured["year"]) & set(steps.config.years):
         tables["parcels"] = measured
+    elif measured is not None:
+        steps.note(f"no parcel that is used is of the years {listed(steps.config.years, 30)}: the panel has none")
     policy = steps.config.policy
     panel = join_panel(
         form.panel,

@@ -402,3 +402,16 @@ def test_json_of_a_run(tmp_path: Path) -> None:
     assert said["rows"] == 36
     assert said["years"] == [2006, 2007, 2008]
     assert said["failures"] == []
+
+
+def test_parcels_of_other_years_do_not_lose_the_panel(tmp_path: Path) -> None:
+    records = pd.read_csv(COUNTRY / "parcels.csv", dtype=str, encoding="gb18030")
+    dates = records["签订日期"].str.replace(r"20\d\d", "1999", regex=True)
+    records.assign(签订日期=dates).to_csv(tmp_path / "old.csv", index=False)
+    quiet = {"models": None, "moran": None, "weights": None, "truth": None}
+    path = study(tmp_path, **quiet, parcels={"file": str(tmp_path / "old.csv")}, report={"most_cities": 0})
+    run = run_study(load_config(path), out=tmp_path / "run")
+    assert not run.failures
+    assert [text for text in run.notes if "no parcel that is used is of the years" in text], run.notes
+    assert "parcels" not in run.panel
+    assert "sprawl_index" in run.panel
