@@ -39,7 +39,11 @@ from .output.maps import plot_city_years as plot_city_years
 from .output.maps import save_figure as save_figure
 from .output.parcel_maps import plot_flagged as plot_flagged
 from .output.parcel_maps import plot_parcels as plot_parcels
+from .output.spatial_maps import plot_clusters as plot_clusters
+from .output.spatial_maps import plot_spillovers as plot_spillovers
 from .output.tables import regression_table as regression_table
+from .output.weights_map import plot_connectivity as plot_connectivity
+from .output.weights_map import plot_neighbours as plot_neighbours
 from .panel.housing_supply import SupplyCoefficients as SupplyCoefficients
 from .panel.housing_supply import inverse_supply_elasticity as inverse_supply_elasticity
 from .panel.housing_supply import national_housing_price as national_housing_price
@@ -89,8 +93,14 @@ from .raster.undevelopable import TerrainOptions as TerrainOptions
 from .raster.undevelopable import undevelopable_share as undevelopable_share
 from .raster.zonal import scan_year as scan_year
 from .raster.zones import label_zones as label_zones
+from .spatial.choose import ModelChoice as ModelChoice
+from .spatial.choose import choose_spatial_model as choose_spatial_model
+from .spatial.lagrange import lm_tests as lm_tests
 from .spatial.models import fit_spatial as fit_spatial
 from .spatial.moran import moran_by_year as moran_by_year
+from .spatial.moran import moran_of_columns as moran_of_columns
+from .spatial.moran import residual_moran as residual_moran
+from .spatial.spillovers import spillovers_received as spillovers_received
 from .study.check import check_study as check_study
 from .study.check import form_options as form_options
 from .study.config import StudyConfig as StudyConfig

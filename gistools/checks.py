@@ -157,10 +157,10 @@ def require_balanced(keys: pd.DataFrame, what: str) -> None:
         Listing the gaps.
     """
     city, year = keys.columns
+    if len(keys) == keys[city].nunique() * keys[year].nunique():
+        return
     cities: list[Hashable] = list(keys[city].unique())
     years = sorted(keys[year].unique())
-    if len(keys) == len(cities) * len(years):
-        return
     have = set(map(tuple, keys.itertuples(index=False)))
     gaps = [f"{c}/{y}" for c in cities for y in years if (c, y) not in have]
     raise PanelError(

@@ -353,9 +353,13 @@ def test_kinds_by_name():
     ("kind", "options", "sentence"),
     [
         ("queen", {}, "kind is 'queen'"),
-        ("contiguity", {"k": 4}, "k belongs to knn weights, not to contiguity"),
+        ("contiguity", {"k": 4}, "k belongs to knn and kernel weights, not to contiguity"),
         ("knn", {"rook": True}, "rook belongs to contiguity"),
-        ("knn", {"cutoff_km": 10.0}, "cutoff_km belongs to inverse-distance and economic-nested"),
+        (
+            "knn",
+            {"cutoff_km": 10.0},
+            "cutoff_km belongs to distance-band, inverse-distance, kernel and economic-nested",
+        ),
         ("inverse-distance", {"gdp": pd.Series({"r0c0": 1.0})}, "gdp belongs to economic-nested"),
         ("inverse-distance", {"exponent": 0.0}, "exponent is 0"),
         ("inverse-distance", {"cutoff_km": -1.0}, "cutoff_km is -1"),

@@ -107,7 +107,10 @@ def verb(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # Options that name a file to be written.
-_WRITTEN = ("out", "json_path", "cache", "funnel", "figure", "page", "draws_out", "rings_out", "codebook", "polygons")
+_WRITTEN = (
+    *("out", "json_path", "cache", "funnel", "figure", "page", "draws_out", "rings_out", "codebook", "polygons"),
+    *("map_out", "scatter", "table_out", "histogram"),
+)
 
 
 def require_apart(inputs: Iterable[Path] = (), outputs: Mapping[str, Path] | None = None) -> None:

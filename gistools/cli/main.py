@@ -23,9 +23,9 @@ COMMANDS = {
     ),
     "parcels": ("gistools.cli.parcels:parcels", "Land transactions and their distance to the CBD."),
     "panel": ("gistools.cli.panel:panel", "Build a city-year panel and its codebook."),
-    "weights": ("gistools.cli.weights:weights", "Build spatial weights between cities."),
-    "moran": ("gistools.cli.spatial:moran", "Moran's I of a panel's column, by year."),
-    "spatial": ("gistools.cli.spatial:spatial", "Spatial panel models: SAR and SDM with effects."),
+    "weights": ("gistools.cli.weights:weights", "Build, describe and convert spatial weights between cities."),
+    "moran": ("gistools.cli.moran:moran", "Moran's I of columns of a panel, by year."),
+    "spatial": ("gistools.cli.spatial:spatial", "Spatial panel models, the choice between them, and spillovers."),
 }
 
 

@@ -143,8 +143,8 @@ def _keyed(table: pd.DataFrame, unit: str, time: str, columns: Sequence[str]) ->
     missing = table[keys].isna().any(axis=1)
     if missing.any():
         raise TableError(f"the panel has {int(missing.sum())} rows without {' or '.join(keys)}")
-    doubled = table.loc[table[unit].duplicated(), unit].unique()
-    if len(keys) == 1 and len(doubled):
+    if len(keys) == 1 and table[unit].duplicated().any():
+        doubled = table.loc[table[unit].duplicated(), unit].unique()
         raise TableError(
             f"the panel has no column {time!r} and so is read as one cross-section, but it has several rows for "
             f"{unit} {listed(doubled)}; name its time column"

@@ -43,7 +43,7 @@ def read_adjacency(path: str | Path) -> pd.DataFrame:
     path : path
         ``.gal`` (neighbours, weight 1), ``.gwt`` (links with weights), ``.parquet`` (columns or index levels
         ``focal`` and ``neighbor``, column ``weight``, as libpysal writes them) or ``.csv`` (a square matrix with the
-        codes in the header, and, if wished, in a first column).
+        codes in the header, and, if wished, in a first column; or links, with the columns of Parquet).
 
     Returns
     -------
@@ -63,7 +63,7 @@ def read_adjacency(path: str | Path) -> pd.DataFrame:
     readers: dict[str, Callable[[Path], pd.DataFrame]] = {
         ".gal": _read_gal,
         ".gwt": _read_gwt,
-        ".csv": _read_matrix,
+        ".csv": _read_csv,
         ".parquet": _read_parquet,
     }
     table = readers[path.suffix.lower()](path)
@@ -80,8 +80,9 @@ def write_adjacency(table: pd.DataFrame, path: str | Path) -> None:
     table : DataFrame
         ``focal``, ``neighbor``, ``weight``; an island links to itself with weight 0.
     path : path
-        ``.parquet`` (exact), ``.gwt`` and ``.csv`` (exact, as text), or ``.gal``, which holds neighbours without
-        weights: refused where the weights of a city differ.
+        ``.parquet`` (exact), ``.gwt`` and ``.csv`` (exact, as text; a square matrix with the codes in the header and
+        in the first column), or ``.gal``, which holds neighbours without weights: refused where the weights of a
+        city differ.
 
     Raises
     ------
@@ -190,12 +191,37 @@ def _read_gwt(path: Path) -> pd.DataFrame:
     return _table(focal, neighbor, weight)
 
 
-def _read_matrix(path: Path) -> pd.DataFrame:
-    rows = [row for row in csv.reader(_text(path).splitlines()) if any(cell.strip() for cell in row)]
-    if not rows:
+def _read_csv(path: Path) -> pd.DataFrame:
+    lines = [(number, line) for number, line in enumerate(_text(path).splitlines(), 1) if line.strip(', \t;"')]
+    if not lines:
         raise WeightsError(f"{path.name} is empty")
-    header, body = [cell.strip() for cell in rows[0]], rows[1:]
-    n = len(body)
+    header = [cell.strip() for cell in next(csv.reader([lines[0][1]]))]
+    read = _read_links if sorted(header) == sorted(COLUMNS) else _read_matrix
+    return read(path, header, lines[1:])
+
+
+def _read_links(path: Path, header: list[str], lines: list[tuple[int, str]]) -> pd.DataFrame:
+    place = [header.index(name) for name in COLUMNS]
+    focal: list[str] = []
+    neighbor: list[str] = []
+    weight: list[float] = []
+    for number, line in lines:
+        row = next(csv.reader([line]))
+        try:
+            city, other, value = (row[k].strip() for k in place)
+            weight.append(float(value))
+        except (IndexError, ValueError):
+            raise WeightsError(
+                f"{path.name}, line {number}: {', '.join(header)} must stand there, not {line!r}"
+            ) from None
+        focal.append(city)
+        neighbor.append(other)
+    return _table(focal, neighbor, weight)
+
+
+def _read_matrix(path: Path, header: list[str], lines: list[tuple[int, str]]) -> pd.DataFrame:
+    """Read a square matrix line by line; of a large one only what is not zero is ever held."""
+    n = len(lines)
     named = len(header) == n + 1
     codes = header[1:] if named else header
     if len(codes) != n:
@@ -203,37 +229,43 @@ def _read_matrix(path: Path) -> pd.DataFrame:
             f"{path.name} has {len(header)} names in its header and {n} rows below; a square matrix with the codes "
             "of the cities in the header is needed"
         )
-    uneven = [number for number, row in enumerate(body, 2) if len(row) != len(header)]
-    if uneven:
-        raise WeightsError(f"{path.name}: line {listed(uneven)} has not {len(header)} cells, as the header has")
     if "" in codes:
         raise WeightsError(f"{path.name}: column {codes.index('') + 1 + named} has no code in the header")
-    try:
-        matrix = np.array([row[named:] for row in body], float)
-    except ValueError:
-        raise WeightsError(_first_text(path, body, codes, named)) from None
-    if named:
-        matrix = _rows_in_order(path, matrix, [row[0].strip() for row in body], codes)
-    alone = ~matrix.any(axis=1)
-    i, j = np.nonzero(matrix)
-    focal, neighbor = np.concatenate([i, np.flatnonzero(alone)]), np.concatenate([j, np.flatnonzero(alone)])
-    order = np.lexsort((neighbor, focal))
-    weight = np.concatenate([matrix[i, j], np.zeros(alone.sum())])[order]
-    names = np.array(codes, dtype=object)
-    return _table(names[focal[order]].tolist(), names[neighbor[order]].tolist(), weight)
+    names: list[str] = []
+    columns, values = [], []
+    for number, line in lines:
+        row = next(csv.reader([line]))
+        if len(row) != len(header):
+            raise WeightsError(f"{path.name}: line {number} has not {len(header)} cells, as the header has")
+        try:
+            numbers = np.array(row[named:], float)
+        except ValueError:
+            raise WeightsError(_first_text(path, number, codes, row[named:])) from None
+        names.append(row[0].strip())
+        columns.append(np.flatnonzero(numbers))
+        values.append(numbers[columns[-1]])
+    order = _places(path, names, codes) if named else range(n)
+    text = np.array(codes, dtype=object)
+    focal: list[str] = []
+    neighbor: list[str] = []
+    for k, place in enumerate(order):
+        focal += [codes[k]] * max(len(columns[place]), 1)
+        neighbor += text[columns[place]].tolist() or [codes[k]]
+    weight = [values[place] if len(values[place]) else np.zeros(1) for place in order]
+    return _table(focal, neighbor, np.concatenate(weight))
 
 
-def _first_text(path: Path, body: list[list[str]], codes: list[str], named: bool) -> str:
-    for number, row in enumerate(body, 2):
-        for code, cell in zip(codes, row[named:], strict=True):
-            try:
-                float(cell)
-            except ValueError:
-                return f"{path.name}, line {number}, column {code}: a number is needed, not {cell!r}"
+def _first_text(path: Path, number: int, codes: list[str], cells: list[str]) -> str:
+    for code, cell in zip(codes, cells, strict=True):
+        try:
+            float(cell)
+        except ValueError:
+            return f"{path.name}, line {number}, column {code}: a number is needed, not {cell!r}"
     return f"{path.name} holds something other than numbers"
 
 
-def _rows_in_order(path: Path, matrix: np.ndarray, rows: list[str], codes: list[str]) -> np.ndarray:
+def _places(path: Path, rows: list[str], codes: list[str]) -> list[int]:
+    """Return where the row of each code of the header stands."""
     if len(set(rows)) < len(rows) or set(rows) != set(codes):
         strange = [name for name in rows if name not in set(codes)] or rows
         raise WeightsError(
@@ -241,7 +273,7 @@ def _rows_in_order(path: Path, matrix: np.ndarray, rows: list[str], codes: list[
             f"does not name the cities of the header ({listed(strange)}); a square matrix is needed"
         )
     place = {name: position for position, name in enumerate(rows)}
-    return matrix[[place[code] for code in codes]]
+    return [place[code] for code in codes]
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
@@ -299,12 +331,18 @@ def _write_gwt(table: pd.DataFrame, path: Path) -> None:
 
 
 def _write_matrix(table: pd.DataFrame, path: Path) -> None:
+    """Write a square matrix row by row: a large one never stands in memory."""
     codes = pd.Index(list(dict.fromkeys([*table["focal"], *table["neighbor"]])))
-    matrix = np.zeros((len(codes), len(codes)))
-    matrix[codes.get_indexer(pd.Index(table["focal"])), codes.get_indexer(pd.Index(table["neighbor"]))] = table[
-        "weight"
-    ]
+    focal, neighbor = codes.get_indexer(pd.Index(table["focal"])), codes.get_indexer(pd.Index(table["neighbor"]))
+    order = np.argsort(focal, kind="stable")
+    begin = np.searchsorted(focal[order], np.arange(len(codes) + 1))
+    weight = table["weight"].to_numpy(float)
     with path.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(codes)
-        writer.writerows([repr(value) if value else "0" for value in row] for row in matrix.tolist())
+        writer.writerow(["city_code", *codes])
+        for k, code in enumerate(codes):
+            row = ["0"] * len(codes)
+            for link in order[begin[k] : begin[k + 1]]:
+                if weight[link]:
+                    row[neighbor[link]] = repr(float(weight[link]))
+            writer.writerow([code, *row])

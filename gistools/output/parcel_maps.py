@@ -79,7 +79,7 @@ def plot_parcels(
     >>> cities = geopandas.GeoDataFrame({"city_code": ["1"]}, geometry=[shapely.box(100, 30, 101, 31)], crs=4326)
     >>> parcels = pandas.DataFrame({"lon": [100.4, 100.6], "lat": 30.5, "far_max": [2.0, 3.0]})
     >>> figure = plot_parcels(cities, parcels, {"far_max": "legal cap"}, title="Parcels")
-    >>> figure.axes[0].get_title()
+    >>> figure.axes[0].get_title(loc="left")
     '2 parcels'
     """
     require_cities(cities)

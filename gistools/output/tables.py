@@ -20,7 +20,7 @@ ERRORS: tuple[Errors, ...] = ("se", "t")
 EXTENSIONS = (".html", ".tex", ".md", ".csv")
 STARS = (0.1, 0.05, 0.01)
 
-_SPATIAL = ("rho", "lambda")
+_SPATIAL = ("rho", "lambda", "phi")
 
 
 def regression_table(
@@ -382,7 +382,7 @@ def _require_options(fits: Sequence[Mapping[str, Any]], names: Sequence[str], er
 
 
 def term_order(terms: Sequence[str]) -> list[str]:
-    """Variables as they come, then their lags, then rho and lambda, the constant last."""
+    """Variables as they come, then their lags, then rho, lambda and phi, the constant last."""
     found = list(dict.fromkeys(terms))
 
     def rank(term: str) -> int:
@@ -424,7 +424,9 @@ def _about_models(fits: Sequence[Mapping[str, Any]], decimals: int) -> dict[tupl
     rows: dict[str, list[str]] = {
         "Outcome": [_text(fit.get("outcome")) for fit in fits],
         "Model": [_text(fit.get("model")).upper() if fit.get("model") != "pooled" else "not spatial" for fit in fits],
-        "City effects": has("city"),
+        "City effects": [
+            "random" if fit.get("random") else given for fit, given in zip(fits, has("city"), strict=True)
+        ],
         "Year effects": has("year"),
         **{f"{name.capitalize()} effects": has(name) for name in other},
         "Weights": [_text(fit.get("weights")) for fit in fits],

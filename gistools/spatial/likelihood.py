@@ -1,148 +1,74 @@
-"""The likelihood of balanced spatial panels: what every estimator sees, its maximum, and its information.
+"""What the likelihoods of spatial panels share: the search for one parameter, the information, and its robust form.
 
-The concentrated likelihood of the lag model needs two auxiliary regressions; what remains is a function of rho alone.
-Another model brings its own concentrated likelihood and information, and shares :class:`Sample` and :func:`maximise`.
+The models bring their own concentrated likelihoods: :mod:`gistools.spatial.lag_model`, ``error_model`` and
+``random_effects``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from gistools.checks import listed
 from gistools.econometrics import covariance as cov
-from gistools.econometrics.fixed_effects import Effects, effect_count, within
-from gistools.errors import ConvergenceError, InputError, WeightsError
+from gistools.errors import ConvergenceError
 from gistools.spatial.operator import SpatialFilter, Traces
+from gistools.spatial.sample import Errors, Sample
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float64]
 
-Correction = Literal["none", "transformation", "bias"]
-
 # Points at which the likelihood is looked at before the search, so that it starts on the highest hill.
 SCAN = 16
-# Residuals of this share of the outcome are rounding.
-EXACT = 1e-10
 
 
-@dataclass(frozen=True)
-class Sample:
-    """What every estimator sees: the outcome, its lag, the regressors, all without effects, rows ordered by city."""
-
-    y: FloatArray  # (N T,)
-    wy: FloatArray | None
-    X: FloatArray  # (N T, K)
-    names: tuple[str, ...]
-    cities: int
-    years: int
-    effects: Effects
-    correction: Correction
-    total: float  # sum of squares of the outcome about its mean
-    uneven: tuple[str, ...]  # cities whose weights do not sum to one
-    dropped: dict[str, str]
-    notes: tuple[str, ...]
-
-    @property
-    def n(self) -> int:
-        """N T."""
-        return len(self.y)
-
-    @property
-    def copies(self) -> int:
-        """How often ``ln |S|`` stands in the likelihood: once a year, less one where cities are transformed away."""
-        return self.years - ("city" in self.effects and self.correction == "transformation")
-
-    @property
-    def transforms_years(self) -> bool:
-        """Whether the years' means are transformed away."""
-        return "year" in self.effects and self.correction == "transformation"
-
-    @property
-    def n_effective(self) -> int:
-        """Observations of the likelihood: N T, less those that a transformation takes."""
-        return self.copies * (self.cities - self.transforms_years)
-
-    @property
-    def parameters(self) -> int:
-        """Regressors and effects."""
-        return len(self.names) + (
-            0 if self.effects == "none" else effect_count(self.effects, self.cities, self.years)
-        )
-
-    def lag(self) -> FloatArray:
-        """Return the spatial lag of the outcome."""
-        if self.wy is None:
-            raise WeightsError("the model needs weights")
-        return self.wy
-
-    def layout(self, values: FloatArray) -> FloatArray:
-        """Return (N T,) as cities by years."""
-        return values.reshape(self.cities, self.years)
-
-    def jacobian(self, rho: float, spatial_filter: SpatialFilter) -> float:
-        """Return the log-determinant's part of the likelihood.
-
-        Without the years' means the filter loses the eigenvalue of the constant vector, ``1 - rho``.
-        """
-        lost = np.log1p(-rho) if self.transforms_years else 0.0
-        return self.copies * (spatial_filter.log_determinant(rho) - float(lost))
-
-    def loglik(self, squares: float, jacobian: float = 0.0) -> float:
-        """Return the likelihood with the error variance at its maximum."""
-        n = self.n_effective
-        return -0.5 * n * (np.log(2 * np.pi * max(squares, 1e-300) / n) + 1.0) + jacobian
+def scan_points(bounds: tuple[float, float]) -> FloatArray:
+    """Return the points at which a likelihood is looked at first; closer together where estimates usually lie."""
+    low, high = bounds
+    inner = max(low, -high)
+    steps = (np.arange(SCAN) + 0.5) / SCAN
+    outer = low + (inner - low) * steps if inner - low > 1e-6 * (high - low) else np.empty(0)
+    return np.concatenate([outer, inner + (high - inner) * steps])
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What an estimator found: terms with their covariance, and what inference about them rests on."""
-
-    terms: tuple[str, ...]
-    estimates: FloatArray
-    covariance: FloatArray
-    residuals: FloatArray
-    sigma2: float
-    loglik: float
-    clusters: int | None
-    small_sample: float
-    df: float
-    errors: str
-    traces: Traces | None = None
-
-
-def maximise(loglik: Callable[[float], float], bounds: tuple[float, float]) -> tuple[float, float]:
+def maximise(
+    loglik: Callable[[float], float], bounds: tuple[float, float], parameter: str = "rho"
+) -> tuple[float, float]:
     """Return where a function of one parameter is largest between its bounds, and its value there.
 
-    A scan brackets the highest of its hills, Brent's method climbs it.
+    A scan brackets the highest of its hills, Brent's method climbs it, and a Newton step finds the top: values of a
+    function tell its place to half their digits only, its slope to nearly all.
 
     Parameters
     ----------
     loglik : callable
     bounds : (float, float)
         Open interval.
+    parameter : str
+        Its name, for the error.
 
     Returns
     -------
     parameter, value : float
 
+    Raises
+    ------
+    ConvergenceError
+        If the function has no maximum there.
+
     Examples
     --------
     >>> at, value = maximise(lambda r: -((r - 0.3) ** 2), (-4.0, 1.0))
-    >>> round(at, 6)
+    >>> round(at, 12)
     0.3
     """
     low, high = bounds
-    inner = max(low, -high)  # where estimates usually lie is looked at more closely
-    steps = (np.arange(SCAN) + 0.5) / SCAN
-    outer = low + (inner - low) * steps if inner - low > 1e-6 * (high - low) else np.empty(0)
-    grid = np.concatenate([outer, inner + (high - inner) * steps])
+    grid = scan_points(bounds)
     values = [loglik(float(r)) for r in grid]
     best = int(np.argmax(values))
     ends = np.concatenate([[low], grid, [high]])
@@ -150,203 +76,221 @@ def maximise(loglik: Callable[[float], float], bounds: tuple[float, float]) -> t
         lambda r: -loglik(float(r)), bounds=(ends[best], ends[best + 2]), method="bounded", options={"xatol": 1e-12}
     )
     if not found.success or not np.isfinite(found.fun):
-        raise ConvergenceError(f"the likelihood has no maximum for rho between {low:.4g} and {high:.4g}")
-    return float(found.x), -float(found.fun)
+        raise ConvergenceError(f"the likelihood has no maximum for {parameter} between {low:.4g} and {high:.4g}")
+    return _polished(loglik, float(found.x), -float(found.fun), bounds)
 
 
-def fit_lag(sample: Sample, spatial_filter: SpatialFilter, *, clustered: bool) -> Estimate:
-    """Fit the model with a spatial lag of the outcome (SAR; with lagged regressors among X, SDM).
+def _polished(
+    loglik: Callable[[float], float], at: float, value: float, bounds: tuple[float, float]
+) -> tuple[float, float]:
+    """Return the maximum after a Newton step with derivatives from five points, of an error of the fourth order."""
+    h = 3e-3 * min(bounds[1] - at, at - bounds[0], 0.3)
+    far_left, left, right, far_right = (loglik(at + k * h) for k in (-2, -1, 1, 2))
+    if not np.isfinite([far_left, left, right, far_right]).all():
+        return at, value
+    slope = (8 * (right - left) - (far_right - far_left)) / (12 * h)
+    curvature = (16 * (right + left) - (far_right + far_left) - 30 * value) / (12 * h**2)
+    step = -slope / curvature if curvature < 0 else np.inf
+    return (at + step, value) if abs(step) < 0.1 * h else (at, value)
 
-    ``ln L = -n/2 (ln(2 pi e'e / n) + 1) + J(rho)`` with ``e = e0 - rho e1``, the residuals of y and of Wy on X.
+
+@dataclass(frozen=True)
+class Point:
+    """Parameters at one point: coefficients, the spatial parameter, the variance of the errors."""
+
+    beta: FloatArray
+    spatial: float
+    sigma2: float
+
+
+class Information:
+    """The expected information of (beta, spatial parameter, sigma2), sigma2 eliminated from the covariance.
+
+    With ``e`` the errors that the likelihood squares, ``X`` the regressors as they enter it, ``G = W S^-1`` and ``m``
+    what the lag holds beside errors: ``I_beta = X'X / sigma2``, ``I_rho,beta = X'm / sigma2`` and
+    ``I_rho,rho = c (tr GG + tr G'G) + m'm / sigma2``. In the error model m is zero. Under the transformation of year
+    effects the traces are those of the filter without the constant vector.
 
     Parameters
     ----------
     sample : Sample
     spatial_filter : SpatialFilter
-    clustered : bool
-        Errors robust to dependence within a city.
-
-    Returns
-    -------
-    Estimate
-
-    Raises
-    ------
-    WeightsError
-        If rho cannot be told from the effects, or the correction needs row-standardised weights.
-    ConvergenceError
-        If the likelihood has no maximum inside the bounds.
-    """
-    require_transformable(sample)
-    lag = sample.lag()
-    both = cov.least_squares(np.column_stack([sample.y, lag]), sample.X)
-    e0, e1 = (np.column_stack([sample.y, lag]) - sample.X @ both).T
-    _refuse_unidentified(sample, e0, e1)
-
-    def loglik(rho: float) -> float:
-        residuals = e0 - rho * e1
-        return sample.loglik(float(residuals @ residuals), sample.jacobian(rho, spatial_filter))
-
-    rho, value = maximise(loglik, spatial_filter.bounds)
-    residuals = e0 - rho * e1
-    if np.linalg.norm(residuals) <= EXACT * np.linalg.norm(sample.y):
-        raise InputError("the model explains the outcome without error, so nothing can be inferred from it")
-    theta = _Theta(both[:, 0] - rho * both[:, 1], rho, float(residuals @ residuals) / sample.n_effective)
-    information = _Information(sample, spatial_filter, theta)
-    if sample.correction == "bias":
-        theta = _bias_corrected(sample, theta, information)
-        if not spatial_filter.bounds[0] < theta.rho < spatial_filter.bounds[1]:
-            raise ConvergenceError(
-                f"the bias correction takes rho to {theta.rho:.4g}, outside its bounds; use the correction "
-                "transformation"
-            )
-        information = _Information(sample, spatial_filter, theta)
-    covariance, clusters, factor = information.covariance(), None, 1.0
-    if clustered:
-        factor = sample.cities / (sample.cities - 1)
-        clusters = sample.cities
-        covariance = factor * covariance @ information.clustered_scores() @ covariance
-    return Estimate(
-        terms=(*sample.names, "rho"),
-        estimates=np.append(theta.beta, theta.rho),
-        covariance=covariance,
-        residuals=information.residuals.ravel(),
-        sigma2=theta.sigma2,
-        loglik=value,
-        clusters=clusters,
-        small_sample=factor,
-        df=np.inf,
-        errors="expected information" if clusters is None else f"clustered by city ({clusters})",
-        traces=information.traces,
-    )
-
-
-def require_transformable(sample: Sample) -> None:
-    """Refuse the transformation of year effects for weights whose rows do not all sum to one.
-
-    Raises
-    ------
-    WeightsError
-        Naming cities whose rows do not.
-    """
-    if sample.transforms_years and sample.uneven:
-        raise WeightsError(
-            f"the correction transformation with year effects needs weights whose rows sum to one, but those of "
-            f"{listed(sample.uneven)} do not; row-standardise them (and join islands to a neighbour), or choose the "
-            "correction none or bias"
-        )
-
-
-def _refuse_unidentified(sample: Sample, e0: FloatArray, e1: FloatArray) -> None:
-    norm0, norm1 = float(np.linalg.norm(e0)), float(np.linalg.norm(e1))
-    if norm0 <= EXACT * float(np.linalg.norm(sample.y)):
-        raise InputError("the regressors explain the outcome without error, so nothing is left for its spatial lag")
-    if norm1 == 0 or abs(float(e0 @ e1)) >= (1 - 1e-12) * norm0 * norm1:
-        raise WeightsError(
-            "rho cannot be told apart from the effects: the spatial lag of the outcome is a multiple of the outcome "
-            "itself (every city has the same weight for every other?); use k nearest neighbours or a cut-off"
-        )
-
-
-@dataclass(frozen=True)
-class _Theta:
-    beta: FloatArray
-    rho: float
-    sigma2: float
-
-
-class _Information:
-    """The expected information of (beta, rho, sigma2) at one point, with sigma2 eliminated from the covariance.
-
-    ``I_rho,rho = c (tr GG + tr G'G) + |m|^2 / sigma2`` and ``m = M G (X beta + effects)``, the mean of the lag
-    without effects: it is ``M (W y - G e)``, which needs no effect to be estimated. Under the transformation of year
-    effects the traces are those of the filter without the constant vector.
+    point : Point
+    X : array, shape (N T, K)
+    residuals : array, shape (N, T)
+        e, without the effects.
+    mean_lag : array, shape (N, T), optional
+        m, without the effects.
+    direction : array, shape (N,), optional
+        The unit vector that year effects take out of the errors of a year.
     """
 
-    def __init__(self, sample: Sample, spatial_filter: SpatialFilter, theta: _Theta) -> None:
-        self.sample, self.filter, self.theta = sample, spatial_filter, theta
-        self.residuals = sample.layout(sample.y - theta.rho * sample.lag() - sample.X @ theta.beta)
-        solved = spatial_filter.solver(theta.rho)(self.residuals)
-        lag_of_errors = within(np.asarray(spatial_filter.W @ solved), sample.effects)
-        self.mean_lag = sample.layout(sample.lag()) - lag_of_errors
-        self.traces = spatial_filter.traces(theta.rho)
-        self.g, squares = self.traces.g, self.traces.gg + self.traces.gtg
-        if sample.transforms_years:
-            lost = 1.0 / (1.0 - theta.rho)
-            self.g -= lost
-            squares -= lost**2 + float(self.traces.column_sums @ self.traces.column_sums) / sample.cities
-        self.jacobian = sample.copies * squares
+    def __init__(
+        self,
+        sample: Sample,
+        spatial_filter: SpatialFilter,
+        point: Point,
+        X: FloatArray,
+        residuals: FloatArray,
+        mean_lag: FloatArray | None = None,
+        direction: FloatArray | None = None,
+    ) -> None:
+        self.sample, self.filter, self.point, self.X = sample, spatial_filter, point, X
+        self.residuals, self.mean_lag, self.direction = residuals, mean_lag, direction
+        self.traces = spatial_filter.traces(point.spatial)
+        self.g, squares = traces_in_likelihood(sample, self.traces, point.spatial)
+        # Eliminating sigma2 takes 2 (c tr G)^2 / n.
+        self.curvature = sample.copies * squares - 2 * (sample.copies * self.g) ** 2 / sample.n_effective
 
     def covariance(self) -> FloatArray:
-        """Return the covariance of (beta, rho)."""
-        sample, sigma2 = self.sample, self.theta.sigma2
-        slope = cov.least_squares(self.mean_lag.ravel(), sample.X)
-        rest = self.mean_lag.ravel() - sample.X @ slope
-        # Eliminating sigma2 takes 2 (c tr G)^2 / n, eliminating beta the part of the mean lag that X explains.
-        curvature = (
-            self.jacobian - 2 * (sample.copies * self.g) ** 2 / sample.n_effective + float(rest @ rest) / sigma2
-        )
+        """Return the covariance of (beta, spatial parameter)."""
+        sigma2, k = self.point.sigma2, self.X.shape[1]
+        slope, curvature = np.zeros(k), self.curvature
+        if self.mean_lag is not None:  # eliminating beta takes the part of the mean lag that X explains
+            slope = cov.least_squares(self.mean_lag.ravel(), self.X)
+            rest = self.mean_lag.ravel() - self.X @ slope
+            curvature += float(rest @ rest) / sigma2
         if not curvature > 0:
             raise ConvergenceError(
-                "the likelihood is flat in rho: weights and effects leave nothing to estimate it from"
+                "the likelihood is flat in its spatial parameter: weights and effects leave nothing to estimate it by"
             )
-        k = len(slope)
         out = np.empty((k + 1, k + 1))
         out[k, k] = 1.0 / curvature
         out[:k, k] = out[k, :k] = -slope / curvature
-        out[:k, :k] = sigma2 * cov.inverse_gram(sample.X) + np.outer(slope, slope) / curvature
+        out[:k, :k] = sigma2 * cov.inverse_gram(self.X) + np.outer(slope, slope) / curvature
         return out
 
-    def clustered_scores(self) -> FloatArray:
-        """Return the variance of the score of (beta, rho), sigma2 eliminated, if errors depend within cities only.
+    def scores(self, errors: Errors) -> tuple[FloatArray, float]:
+        """Return the score of (beta, spatial parameter), sigma2 eliminated, by independent part; and that of pairs.
 
         The score of rho holds ``sum_ij G_ij e_i'e_j``. Its terms of one city stand in that city's score; its terms of
         two cities are uncorrelated with everything else, with variance ``(G_ij + G_ji)^2 E(e_i'e_j)^2``. Adding up
         scores by city alone, as is usual, leaves the covariance of the two halves of a pair out.
+
+        Parameters
+        ----------
+        errors : {"city", "robust"}
+            Parts are cities, or (uncorrelated errors) every error by itself.
+
+        Returns
+        -------
+        scores : array, shape (N, K + 1) or (N T, K + 1)
+        pairs : float
+            What pairs of cities add to the variance of the score of rho.
         """
-        sample, sigma2, errors = self.sample, self.theta.sigma2, self.residuals
-        diagonal = np.empty(sample.cities)
+        sample, sigma2, e = self.sample, self.point.sigma2, self.residuals
+        diagonal, pairs = self._pairs(errors)
+        own = (e**2 - sample.n_effective / sample.n * sigma2) * (
+            diagonal - sample.copies * self.g / sample.n_effective
+        )[:, None]
+        if self.mean_lag is not None:
+            own = own + self.mean_lag * e
+        scores = np.column_stack([self.X * e.reshape(-1, 1), own.ravel()])
+        if errors == "city":
+            scores = scores.reshape(sample.cities, sample.years, -1).sum(axis=1)
+        return scores / sigma2, pairs / sigma2**2
+
+    def _pairs(self, errors: Errors) -> tuple[FloatArray, float]:
+        """Return the diagonal of G, and the sum over pairs of cities of squared products; G without year effects."""
+        e, d = self.residuals, self.direction
+        diagonal = np.empty(self.sample.cities)
         pairs = 0.0
-        row_mean, column_mean = self.traces.row_sums / sample.cities, self.traces.column_sums / sample.cities
-        grand = float(row_mean.mean())
-        for block, columns, rows in self.filter.blocks(self.theta.rho):
-            width = block.stop - block.start
+        if d is not None:  # M G M = G - d (G'd)' - (G d) d' + d d'G d d'
+            solve = self.filter.solver(self.point.spatial)
+            ahead = np.asarray(self.filter.W @ solve(d))
+            sums = ahead + solve(np.asarray(self.filter.W.T @ d), transpose=True)
+            constant = float(d @ ahead)
+        for block, columns, rows in self.filter.blocks(self.point.spatial):
+            inside = np.arange(block.stop - block.start)
             both = columns + rows
-            diagonal[block] = columns[block][np.arange(width), np.arange(width)]
-            if "year" in sample.effects:  # the errors sum to zero in a year, so G counts without its means
-                mean = row_mean + column_mean
-                both -= mean[:, None] + mean[block] - 2 * grand
-                diagonal[block] -= mean[block] - grand
-            products = (both * (errors @ errors[block].T)) ** 2
-            products[np.arange(block.start, block.stop), np.arange(width)] = 0.0
+            diagonal[block] = columns[block][inside, inside]
+            if d is not None:
+                both = (
+                    both - np.outer(d, sums[block]) - np.outer(sums, d[block]) + 2 * constant * np.outer(d, d[block])
+                )
+                diagonal[block] += constant * d[block] ** 2 - d[block] * sums[block]
+            products = (e**2) @ (e[block] ** 2).T if errors == "robust" else (e @ e[block].T) ** 2
+            products = both**2 * products
+            products[np.arange(block.start, block.stop), inside] = 0.0
             pairs += float(products.sum()) / 2
-        own = np.sum(errors**2, axis=1) - sample.n_effective / sample.cities * sigma2
-        centre = sample.copies * self.g / sample.n_effective
-        score_rho = np.sum(self.mean_lag * errors, axis=1) + (diagonal - centre) * own
-        score_beta = (sample.X * errors.reshape(-1, 1)).reshape(sample.cities, sample.years, -1).sum(axis=1)
-        scores = np.column_stack([score_beta, score_rho])
-        variance = scores.T @ scores
-        variance[-1, -1] += pairs
-        return variance / sigma2**2
+        return diagonal, pairs
 
 
-def _bias_corrected(sample: Sample, theta: _Theta, information: _Information) -> _Theta:
+def traces_in_likelihood(sample: Sample, traces: Traces, spatial: float) -> tuple[float, float]:
+    """Return ``tr G`` and ``tr GG + tr G'G``, without the constant vector where years' means are transformed away."""
+    g, squares = traces.g, traces.gg + traces.gtg
+    if sample.transforms_years:
+        lost = 1.0 / (1.0 - spatial)
+        g -= lost
+        squares -= lost**2 + float(traces.column_sums @ traces.column_sums) / sample.cities
+    return g, squares
+
+
+@dataclass(frozen=True)
+class Inference:
+    """A covariance and what it allows for."""
+
+    covariance: FloatArray
+    clusters: int | None
+    small_sample: float
+    errors: str
+
+
+def infer(information: Information, errors: Errors) -> Inference:
+    """Return the covariance of (beta, spatial parameter) that `errors` asks for.
+
+    ``model`` is the inverse expected information A; otherwise ``f A B A`` with B the variance of the score:
+    ``f = N / (N - 1)`` by city, ``f = N T / n`` for robust errors, n the observations of the likelihood, which makes
+    up for the variance that residuals of transformed effects lack.
+    """
+    bread = information.covariance()
+    sample = information.sample
+    if errors == "model":
+        return Inference(bread, None, 1.0, "expected information")
+    scores, pairs = information.scores(errors)
+    variance = scores.T @ scores
+    variance[-1, -1] += pairs
+    factor, clusters, words = sandwich_factor(sample, errors)
+    return Inference(factor * bread @ variance @ bread, clusters, factor, words)
+
+
+def sandwich_factor(sample: Sample, errors: Errors) -> tuple[float, int | None, str]:
+    """Return the small-sample factor of robust errors of the likelihood, the number of clusters, and words."""
+    if errors == "city":
+        return sample.cities / (sample.cities - 1), sample.cities, f"clustered by city ({sample.cities})"
+    return sample.n / sample.n_effective, None, "robust to heteroskedasticity"
+
+
+def bias_corrected(information: Information) -> Point:
     """Correct the estimate with dummies (Lee and Yu 2010, section 4; Elhorst 2014, section 3.3.3).
 
-    Year effects shift the expected score of rho by ``-T 1'G1 / N`` (``-T / (1 - rho)`` for row-standardised weights)
-    and that of sigma2 by ``-T / (2 sigma2)``; the estimate moves by the inverse information times it. City effects
-    shrink sigma2 by (T - 1) / T.
+    Year effects shift the expected score of rho by ``-T d'Gd``, d the unit vector that they take out
+    (``-T / (1 - rho)`` for row-standardised weights), and that of sigma2 by ``-T / (2 sigma2)``; the estimate moves
+    by the inverse information times it. City effects shrink sigma2 by (T - 1) / T.
     """
-    beta, rho, sigma2 = theta.beta, theta.rho, theta.sigma2
+    sample, point = information.sample, information.point
+    beta, spatial, sigma2 = point.beta, point.spatial, point.sigma2
     t, n = sample.years, sample.n
-    if "year" in sample.effects:
+    if information.direction is not None:
         covariance = information.covariance()
-        shift_rho = float(information.traces.row_sums.sum()) / sample.cities
+        d, solve = information.direction, information.filter.solver(spatial)
+        shift_spatial = float(d @ (information.filter.W @ solve(d)))
         shift_sigma2 = 0.5 / sigma2
         cross, own = t * information.traces.g / sigma2, 0.5 * n / sigma2**2
-        moved = t * covariance[:, -1] * (shift_rho - cross / own * shift_sigma2)
-        beta, rho = beta + moved[:-1], rho + float(moved[-1])
+        moved = t * covariance[:, -1] * (shift_spatial - cross / own * shift_sigma2)
+        beta, spatial = beta + moved[:-1], spatial + float(moved[-1])
         sigma2 += (t * shift_sigma2 - cross * float(moved[-1])) / own
     if "city" in sample.effects:
         sigma2 *= t / (t - 1)
-    return _Theta(beta, rho, sigma2)
+    low, high = information.filter.bounds
+    if not low < spatial < high:
+        raise ConvergenceError(
+            f"the bias correction takes the spatial parameter to {spatial:.4g}, outside its bounds; use the "
+            "correction transformation"
+        )
+    return Point(beta, spatial, sigma2)
+
+
+def year_direction(sample: Sample) -> FloatArray | None:
+    """Return the unit vector that year effects take out of every year's errors; None without year effects."""
+    return np.full(sample.cities, sample.cities**-0.5) if "year" in sample.effects else None

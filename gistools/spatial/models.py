@@ -1,14 +1,16 @@
 """Spatial panel models by maximum likelihood, and the least-squares models they are compared with.
 
-``y_t = rho W y_t + X_t beta + W X_t theta + mu + l_t + e_t`` for balanced panels and cross-sections: SDM with all or
-chosen lags of X, SAR (theta = 0), SLX (rho = 0), pooled (both zero). Spatial lags are taken first, effects taken out
-afterwards, so that the estimate without correction is the exact maximum of the likelihood with dummy variables. No
-matrix is larger than N x N. The methods pages of the documentation give the likelihood and the conventions.
+``y_t = rho W y_t + X_t beta + W X_t theta + mu + l_t + u_t`` for balanced panels and cross-sections: SDM with all or
+chosen lags of X, SAR (theta = 0), SLX (rho = 0), pooled (both zero), and SEM, in which the errors are spatially
+autoregressive instead, ``u_t = lambda W u_t + e_t``. City effects are fixed or random. Spatial lags are taken first,
+fixed effects taken out afterwards, so that the estimate without correction is the exact maximum of the likelihood
+with dummy variables. No matrix is larger than N x N. The methods pages of the documentation give the likelihoods and
+the conventions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,27 +18,17 @@ import numpy as np
 import pandas as pd
 
 from gistools.checks import closest, listed, require_choice
-from gistools.econometrics import covariance as cov
-from gistools.econometrics.fixed_effects import (
-    BalancedPanel,
-    Effects,
-    as_effects,
-    balanced_panel,
-    independent_columns,
-    within,
-)
+from gistools.econometrics.fixed_effects import BalancedPanel, Effects, as_effects, balanced_panel, within
 from gistools.econometrics.results import Fit, printed
-from gistools.errors import InputError, PanelError
+from gistools.errors import InputError, PanelError, WeightsError
 from gistools.spatial.effects import decompose_effects
-from gistools.spatial.likelihood import Correction, Estimate, Sample, fit_lag
-from gistools.spatial.operator import SpatialFilter, traces_at_zero
-from gistools.weights.graph import (
-    as_codes,
-    is_row_standardised,
-    standardised_rows,
-    uneven_rows,
-    weights_matrix,
-)
+from gistools.spatial.error_model import fit_error
+from gistools.spatial.lag_model import fit_lag
+from gistools.spatial.least_squares import fit_least_squares
+from gistools.spatial.operator import Determinant, SpatialFilter, filter_of, traces_at_zero
+from gistools.spatial.random_effects import ErrorComponents, Parameter, fit_random
+from gistools.spatial.sample import Correction, Errors, Estimate, Sample, spatial_sample
+from gistools.weights.graph import is_row_standardised, standardised_rows, weights_matrix
 
 if TYPE_CHECKING:
     from libpysal.graph import Graph
@@ -46,9 +38,14 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-Model = Literal["pooled", "slx", "sar", "sdm"]
+Model = Literal["pooled", "slx", "sar", "sem", "sdm"]
 MODELS: tuple[Model, ...] = get_args(Model)
 CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
+ERROR_COMPONENTS: tuple[ErrorComponents, ...] = get_args(ErrorComponents)
+# The spatial parameter of each model.
+PARAMETERS: Mapping[Model, Parameter] = {
+    "pooled": "none", "slx": "none", "sar": "rho", "sem": "lambda", "sdm": "rho",
+}  # fmt: skip
 
 # From this share of links on, the spatial lag is nearly the year's mean, and year effects take it out.
 DENSE = 0.25
@@ -68,6 +65,12 @@ class SpatialFit(Fit):
         Variance of the errors (maximum likelihood, after the correction).
     cities, years : int
         N and T.
+    random : bool
+        Whether the effects of the cities are random.
+    sigma2_city : float or None
+        Variance of random effects, ``phi sigma2``.
+    weights : str or None
+        Name of the weights, where several were used.
     effects_decomposition : DataFrame
         Direct, indirect and total effects, see :func:`gistools.spatial.effects.decompose_effects`.
     """
@@ -77,6 +80,9 @@ class SpatialFit(Fit):
     sigma2: float
     cities: int
     years: int
+    random: bool = False
+    sigma2_city: float | None = None
+    weights: str | None = None
     effects_decomposition: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
@@ -86,14 +92,21 @@ class SpatialFit(Fit):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fit as the JSON of the command line."""
-        return super().to_dict() | {
-            "correction": self.correction,
-            "n_effective": self.n_effective,
-            "sigma2": self.sigma2,
-            "cities": self.cities,
-            "years": self.years,
-            "effects_decomposition": self.effects_decomposition.to_dict("records"),
-        }
+        named = {} if self.weights is None else {"weights": self.weights}
+        return (
+            named
+            | super().to_dict()
+            | {
+                "correction": self.correction,
+                "n_effective": self.n_effective,
+                "sigma2": self.sigma2,
+                "sigma2_city": self.sigma2_city,
+                "cities": self.cities,
+                "years": self.years,
+                "random": self.random,
+                "effects_decomposition": self.effects_decomposition.to_dict("records"),
+            }
+        )
 
     def table(self) -> pd.DataFrame:
         """Return coefficients, then effects: ``term``, ``effect`` (``coefficient`` for the former), statistics."""
@@ -106,6 +119,10 @@ class SpatialFit(Fit):
         """Return the fit as text."""
         lines = [super().summary(), f"{self.cities} cities x {self.years} years; correction {self.correction}"]
         lines[1] += f" ({self.n_effective} effective observations); sigma2 {self.sigma2:.6g}"
+        if self.sigma2_city is not None:
+            lines[1] += f"; random city effects of variance {self.sigma2_city:.6g}"
+        if self.weights is not None:
+            lines.insert(0, f"weights {self.weights}")
         if len(self.effects_decomposition):
             shown = self.effects_decomposition[
                 ["term", "effect", "estimate", "std_error", "p_value", "std_error_sim"]
@@ -114,7 +131,7 @@ class SpatialFit(Fit):
         return "\n".join(lines)
 
 
-def fit_spatial(
+def fit_spatial(  # noqa: PLR0913  (each is a choice that a paper states)
     panel: pd.DataFrame,
     w: Graph | PysalW | None,
     *,
@@ -122,10 +139,13 @@ def fit_spatial(
     x: Sequence[str],
     model: Model = "sdm",
     effects: str | Iterable[str] | None = None,
+    random: bool | ErrorComponents = False,
     correction: Correction | None = None,
     durbin: Sequence[str] | Literal["all"] | None = None,
     cluster: Literal["city"] | None = None,
+    robust: bool = False,
     row_standardise: bool = False,
+    determinant: Determinant = "auto",
     unit: str = "city_code",
     time: str = "year",
     draws: int = 2000,
@@ -144,21 +164,32 @@ def fit_spatial(
         Dependent variable.
     x : sequence of str
         Regressors; the constant is added where there are no effects.
-    model : {"pooled", "slx", "sar", "sdm"}
-        Least squares; with lags of x; with a lag of the outcome; with both.
+    model : {"pooled", "slx", "sar", "sem", "sdm"}
+        Least squares; with lags of x; with a lag of the outcome; with spatially autoregressive errors; with a lag of
+        the outcome and of x.
     effects : str, optional
-        ``none``, ``city``, ``year`` or ``city,year`` (fixed effects). By default both in a panel, none in a
-        cross-section.
+        ``none``, ``city``, ``year`` or ``city,year``. By default both in a panel, none in a cross-section.
+    random : bool or {"baltagi", "kkp"}
+        The effects of the cities are random, of the variance ``phi sigma2``; those of the years stay fixed. In the
+        model ``sem`` they stay in their city (Baltagi, the default), or spread as its errors do (Kapoor, Kelejian and
+        Prucha).
     correction : {"none", "transformation", "bias"}, optional
         Of the bias that many effects bring to maximum likelihood (Lee and Yu 2010): the transformed likelihood
         (default for two-way effects; with year effects it needs row-standardised weights), the likelihood with
-        dummies and its estimate corrected afterwards, or that estimate as it is (default otherwise).
+        dummies and its estimate corrected afterwards, or that estimate as it is (default otherwise). Random effects
+        need none.
     durbin : sequence of str or "all", optional
         Regressors whose spatial lag enters SLX and SDM; all by default.
     cluster : {"city"}, optional
         Standard errors that allow any dependence and variance of the errors within a city.
+    robust : bool
+        Standard errors that allow any variance of each error. They need errors that do not depend on one another
+        within a city.
     row_standardise : bool
         Divide each row of the weights by its sum first.
+    determinant : {"auto", "eigenvalues", "lu", "series"}
+        How ``ln |I - rho W|`` is found, see :class:`gistools.spatial.operator.SpatialFilter`; a note says where it is
+        approximate.
     unit, time : str
         Names of the keys.
     draws, seed : int
@@ -190,28 +221,39 @@ def fit_spatial(
     >>> fit.to_frame()["estimate"].round(1).to_dict(), fit.correction
     ({'a': 2.0, 'rho': 0.5}, 'transformation')
     """
-    lagged = _check_options(outcome, x, model, durbin, cluster)
+    lagged = _check_options(outcome, x, model, durbin)
+    errors = _errors(cluster, robust)
     data = balanced_panel(panel, [outcome, *x], unit=unit, time=time)
-    chosen = _effects(effects, data)
-    treatment = _correction(correction, chosen)
+    components = _components(random, model)
+    chosen = _effects(effects, data, components is not None)
+    fixed = _fixed(chosen) if components else chosen
+    treatment = _correction(correction, fixed, chosen)
     W = _weights(w, data, model, row_standardise)
-    sample = _sample(data, W, outcome, list(x), lagged, chosen, treatment)
+    sample = spatial_sample(data, W, outcome, list(x), lagged, fixed, treatment)
+    parameter = PARAMETERS[model]
+    spatial_filter = filter_of(W, determinant) if W is not None and parameter != "none" else None
+    estimate = _estimate(sample, spatial_filter, parameter, components, errors)
     options = {
         "x": list(x),
         "durbin": lagged,
         "row_standardised": W is not None and is_row_standardised(W),
     }
     notes = list(sample.notes)
-    if W is not None and model in ("sar", "sdm"):
-        spatial_filter = SpatialFilter(W)
-        estimate = fit_lag(sample, spatial_filter, clustered=cluster is not None)
+    if components and model == "sem":
+        options["random"] = components
+    if estimate.sigma2_city is not None and estimate.sigma2_city <= 1e-9 * estimate.sigma2:
+        notes.append(
+            "the effects of the cities have no variance: phi lies at zero, its end, where its error means little"
+        )
+    if spatial_filter is not None:
         options |= {"determinant": spatial_filter.method, "rho_bounds": list(spatial_filter.bounds)}
-        notes += _note_on_rho(float(estimate.estimates[-1]), spatial_filter.bounds)
-    else:
-        spatial_filter = None
-        estimate = _least_squares(sample, cluster is not None)
+        place = estimate.terms.index(parameter)
+        found, error = float(estimate.estimates[place]), float(np.sqrt(estimate.covariance[place, place]))
+        notes += _note_at_bound(parameter, found, spatial_filter.bounds)
+        approximate = spatial_filter.approximation(found, copies=sample.copies, std_error=error)
+        notes += [approximate] if approximate else []
     table = pd.DataFrame()
-    if W is not None and model != "pooled":
+    if W is not None and model not in ("pooled", "sem"):
         table, rejected = decompose_effects(
             estimate.terms,
             estimate.estimates,
@@ -226,13 +268,75 @@ def fit_spatial(
         options |= {"draws": draws, "seed": seed}
         if rejected:
             notes.append(f"{rejected} of {draws} draws had rho outside its bounds and are left out of std_error_sim")
-        notes += _notes_on_weights(W, model, chosen, data.codes)
-    return _result(sample, estimate, model, outcome, options, notes, table)
+    if W is not None and model != "pooled":
+        notes += _notes_on_weights(W, parameter, chosen, data.codes)
+    fit = _result(sample, estimate, model, outcome, options, notes, table)
+    return replace(fit, effects=chosen, random=components is not None)
 
 
-def _check_options(
-    outcome: str, x: Sequence[str], model: str, durbin: Sequence[str] | str | None, cluster: str | None
-) -> list[str]:
+def fit_by_weights(panel: pd.DataFrame, weights: Mapping[str, Graph | PysalW], **options: Any) -> list[SpatialFit]:
+    """Fit one spatial model with each of several weights.
+
+    Parameters
+    ----------
+    panel : DataFrame
+        One row for each city and year.
+    weights : mapping of str to Graph or W
+        Weights between the same cities, by name.
+    **options
+        Of :func:`fit_spatial`.
+
+    Returns
+    -------
+    list of SpatialFit
+        In the order of the mapping; each names its weights.
+
+    Raises
+    ------
+    WeightsError
+        As by :func:`fit_spatial`, naming the weights.
+    GistoolsError
+        As by :func:`fit_spatial`.
+
+    Examples
+    --------
+    >>> from gistools.weights import graph_from_matrix
+    >>> ahead = np.roll(np.eye(8), 1, axis=1)
+    >>> weights = {"ahead": graph_from_matrix(ahead, range(8)), "behind": graph_from_matrix(ahead.T, range(8))}
+    >>> rng = np.random.default_rng(1)
+    >>> panel = pd.DataFrame({"city_code": np.repeat(range(8), 20), "year": np.tile(range(20), 8)})
+    >>> panel = panel.assign(a=rng.normal(size=160), y=rng.normal(size=160))
+    >>> [fit.weights for fit in fit_by_weights(panel, weights, outcome="y", x=["a"], model="sem")]
+    ['ahead', 'behind']
+    """
+    if not weights:
+        raise InputError("there are no weights to fit the model with")
+    fits = []
+    for name, w in weights.items():
+        try:
+            fits.append(replace(fit_spatial(panel, w, **options), weights=name))
+        except WeightsError as error:
+            raise WeightsError(f"weights {name}: {error}") from error
+    return fits
+
+
+def _estimate(
+    sample: Sample,
+    spatial_filter: SpatialFilter | None,
+    parameter: Parameter,
+    components: ErrorComponents | None,
+    errors: Errors,
+) -> Estimate:
+    """Fit; with `components` the effects of the cities are random."""
+    if components is not None:
+        return fit_random(sample, spatial_filter, parameter, components=components, errors=errors)
+    if spatial_filter is None:
+        return fit_least_squares(sample, errors=errors)
+    fit = fit_lag if parameter == "rho" else fit_error
+    return fit(sample, spatial_filter, errors=errors)
+
+
+def _check_options(outcome: str, x: Sequence[str], model: str, durbin: Sequence[str] | str | None) -> list[str]:
     """Check names and choices; return the regressors whose lag enters."""
     require_choice(model, MODELS, "model")
     if not x:
@@ -240,10 +344,8 @@ def _check_options(
     twice = [name for name in dict.fromkeys(x) if list(x).count(name) > 1]
     if twice or outcome in x:
         raise InputError(f"x names {listed(twice or [outcome])} {'twice' if twice else 'which is the outcome'}")
-    if cluster not in (None, "city"):
-        raise InputError(f"errors can be clustered by city, not by {cluster!r}")
     lagged = _lagged(x, model, durbin)
-    taken = [name for name in x if name in ("const", "rho", "lambda", *(f"W_{other}" for other in lagged))]
+    taken = [name for name in x if name in ("const", "rho", "lambda", "phi", *(f"W_{other}" for other in lagged))]
     if taken:
         raise InputError(
             f"x names {listed(taken)}, which is the name of another term of the model; rename the column"
@@ -252,7 +354,7 @@ def _check_options(
 
 
 def _lagged(x: Sequence[str], model: str, durbin: Sequence[str] | str | None) -> list[str]:
-    if model in ("sar", "pooled"):
+    if model in ("sar", "sem", "pooled"):
         if durbin:
             raise InputError(f"durbin names lags of x, which {model} has none of; use sdm or slx")
         return []
@@ -266,22 +368,52 @@ def _lagged(x: Sequence[str], model: str, durbin: Sequence[str] | str | None) ->
     return [name for name in x if name in durbin]
 
 
-def _effects(effects: str | Iterable[str] | None, data: BalancedPanel) -> Effects:
+def _errors(cluster: str | None, robust: bool) -> Errors:
+    if cluster not in (None, "city"):
+        raise InputError(f"errors can be clustered by city, not by {cluster!r}")
+    if cluster and robust:
+        raise InputError("errors clustered by city are robust to heteroskedasticity too; ask for one of the two")
+    return "city" if cluster else "robust" if robust else "model"
+
+
+def _effects(effects: str | Iterable[str] | None, data: BalancedPanel, random: bool) -> Effects:
     years = data.shape[1]
-    if effects is None:
-        return "city,year" if years > 1 else "none"
-    chosen = as_effects(effects)
+    chosen = as_effects(effects) if effects is not None else "city,year" if years > 1 else "none"
     if "city" in chosen and years == 1:
         raise PanelError("the panel has one year, so city effects would take everything; use effects none")
+    if random and "city" not in chosen:
+        raise InputError(
+            f"random effects are of the cities, but the effects are {chosen}; use effects city or city,year"
+            + (", in a panel of several years" if years == 1 else "")
+        )
     return chosen
 
 
-def _correction(correction: str | None, effects: Effects) -> Correction:
+def _fixed(effects: Effects) -> Effects:
+    """Return what is fixed where the effects of the cities are random."""
+    return "year" if "year" in effects else "none"
+
+
+def _components(random: bool | str, model: Model) -> ErrorComponents | None:
+    """Return which random effects; None where effects are fixed."""
+    if isinstance(random, bool):
+        return "baltagi" if random else None
+    require_choice(random, ERROR_COMPONENTS, "random")
+    if model != "sem":
+        raise InputError(f"random effects have the kinds {listed(ERROR_COMPONENTS)} in the model sem only")
+    return "kkp" if random == "kkp" else "baltagi"
+
+
+def _correction(correction: str | None, fixed: Effects, chosen: Effects) -> Correction:
     if correction is None:
-        return "transformation" if effects == "city,year" else "none"
+        return "transformation" if chosen == "city,year" else "none"
     require_choice(correction, CORRECTIONS, "correction")
+    if fixed == "none":  # without fixed effects there is nothing to correct
+        return "none"
+    if fixed != chosen and correction == "bias":
+        raise InputError("with random effects of the cities the correction is transformation or none, not bias")
     found: dict[str, Correction] = {name: name for name in CORRECTIONS}
-    return "none" if effects == "none" else found[correction]  # without effects there is nothing to correct
+    return found[correction]
 
 
 def _weights(
@@ -295,97 +427,25 @@ def _weights(
     return standardised_rows(W) if row_standardise else W
 
 
-def _sample(
-    data: BalancedPanel,
-    W: sparse.csr_array | None,
-    outcome: str,
-    x: list[str],
-    lagged: list[str],
-    effects: Effects,
-    correction: Correction,
-) -> Sample:
-    n, t = data.shape
-    y = data.values[outcome]
-    raw = {"const": np.ones((n, t))} if effects == "none" else {}
-    raw |= {name: data.values[name] for name in x}
-    if W is not None:
-        raw |= {f"W_{name}": np.asarray(W @ data.values[name]) for name in lagged}
-    columns = np.stack([values.ravel() for values in raw.values()], axis=1)
-    left = within(columns.reshape(n, t, -1), effects).reshape(n * t, -1)
-    names = list(raw)
-    kept, dropped = independent_columns(left, columns, names)
-    centred = within(y, effects).ravel()
-    sample = Sample(
-        y=centred,
-        wy=None if W is None else within(np.asarray(W @ y), effects).ravel(),
-        X=left[:, kept],
-        names=tuple(names[k] for k in kept),
-        cities=n,
-        years=t,
-        effects=effects,
-        correction=correction,
-        total=float(np.sum((y - y.mean()) ** 2)),
-        uneven=() if W is None else tuple(np.array(as_codes(data.codes))[uneven_rows(W)]),
-        dropped=dropped,
-        notes=tuple(f"{name} is dropped: {why}" for name, why in dropped.items()),
-    )
-    if np.linalg.norm(centred) <= 1e-10 * np.linalg.norm(y):
-        raise PanelError(f"the outcome '{outcome}' does not vary once the effects ({effects}) are taken out")
-    if not kept:
-        raise InputError(f"no regressor is left: {'; '.join(sample.notes)}")
-    if min(sample.n_effective, sample.n - sample.parameters + len(kept)) <= len(kept) + 1:
-        raise PanelError(
-            f"{n} cities x {t} years with effects {effects} leave too few observations for {len(kept)} regressors"
-        )
-    return sample
-
-
-def _least_squares(sample: Sample, clustered: bool) -> Estimate:
-    beta = cov.least_squares(sample.y, sample.X)
-    residuals = sample.y - sample.X @ beta
-    squares = float(residuals @ residuals)
-    free = sample.n - sample.parameters
-    if clustered:
-        nested = "city" in sample.effects
-        other = {"none": 0, "city": 1, "year": sample.years, "city,year": sample.years}[sample.effects]
-        covariance, factor = cov.clustered(sample.X, residuals, sample.cities, len(beta) + other)
-        errors = f"clustered by city ({sample.cities})" + (", city effects not counted" if nested else "")
-        clusters, df = sample.cities, float(sample.cities - 1)
-    else:
-        covariance, factor, clusters, df = cov.classical(sample.X, residuals, free), 1.0, None, float(free)
-        errors = "classical"
-    exact = replace(sample, correction="transformation").n_effective
-    return Estimate(
-        terms=sample.names,
-        estimates=beta,
-        covariance=covariance,
-        residuals=residuals,
-        sigma2=squares / (exact if sample.correction == "bias" else sample.n_effective),
-        loglik=sample.loglik(squares),
-        clusters=clusters,
-        small_sample=factor,
-        df=df,
-        errors=errors,
-    )
-
-
-def _note_on_rho(rho: float, bounds: tuple[float, float]) -> list[str]:
-    if min(rho - bounds[0], bounds[1] - rho) > 1e-3 * (bounds[1] - bounds[0]):
+def _note_at_bound(parameter: str, found: float, bounds: tuple[float, float]) -> list[str]:
+    if min(found - bounds[0], bounds[1] - found) > 1e-3 * (bounds[1] - bounds[0]):
         return []
-    return [f"rho lies at the end of its interval ({bounds[0]:.4g} to {bounds[1]:.4g}): do not rely on its error"]
+    return [
+        f"{parameter} lies at the end of its interval ({bounds[0]:.4g} to {bounds[1]:.4g}): do not rely on its error"
+    ]
 
 
-def _notes_on_weights(W: sparse.csr_array, model: Model, effects: Effects, codes: pd.Index) -> list[str]:
+def _notes_on_weights(W: sparse.csr_array, parameter: Parameter, effects: Effects, codes: pd.Index) -> list[str]:
     notes = []
     alone = np.flatnonzero(np.diff(W.indptr) == 0)
     if len(alone):
         notes.append(f"{len(alone)} cities have no neighbour, their spatial lags are zero: {listed(codes[alone])}")
     share = W.nnz / (len(codes) * (len(codes) - 1))
-    if model != "slx" and "year" in effects and share >= DENSE:
+    if parameter != "none" and "year" in effects and share >= DENSE:
         notes.append(
             f"the weights are dense ({100 * share:.0f} % of all pairs): a spatial lag that is nearly the mean of the "
-            "year is hardly told apart from year effects, and rho is estimated poorly; look at a cut-off or at k "
-            "nearest neighbours beside it"
+            f"year is hardly told apart from year effects, and {parameter} is estimated poorly; look at a cut-off or "
+            "at k nearest neighbours beside it"
         )
     return notes
 
@@ -401,7 +461,9 @@ def _result(
 ) -> SpatialFit:
     squares = float(estimate.residuals @ estimate.residuals)
     r2 = 1 - squares / sample.total
-    about_effects = sample.y - sample.y.mean()
+    about_effects, left = sample.y - sample.y.mean(), estimate.residuals
+    if estimate.sigma2_city is not None:  # within is about the cities' means, whose effects are random
+        about_effects, left = (within(sample.layout(part), "city").ravel() for part in (about_effects, left))
     return SpatialFit(
         model=model,
         outcome=outcome,
@@ -415,7 +477,7 @@ def _result(
         df=estimate.df,
         loglik=estimate.loglik,
         r2=r2,
-        r2_within=1 - squares / float(about_effects @ about_effects),
+        r2_within=1 - float(left @ left) / float(about_effects @ about_effects),
         r2_adjusted=1 - (1 - r2) * (sample.n - 1) / (sample.n - sample.parameters),
         errors=estimate.errors,
         options=options,
@@ -426,5 +488,6 @@ def _result(
         sigma2=estimate.sigma2,
         cities=sample.cities,
         years=sample.years,
+        sigma2_city=estimate.sigma2_city,
         effects_decomposition=table,
     )

@@ -1,21 +1,28 @@
 """The spatial filter ``S(rho) = I - rho W``: its determinant, its bounds, and traces of ``G = W S^-1``.
 
-Nothing larger than N x N is ever formed, however many years there are. Two ways lead to the same numbers: the
-eigenvalues of W, once, for small or dense matrices; a sparse LU factorisation at each rho for large sparse ones.
+Nothing larger than N x N is ever formed, however many years there are, and nothing dense beyond :data:`DENSE_UNITS`
+units unless it is asked for. Three ways lead to the same numbers: the eigenvalues of W, once; sparse LU factors at
+each rho; and, where neither is cheap, series whose error is stated.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-from scipy import linalg, sparse
+from scipy import sparse
 from scipy.sparse import csgraph
-from scipy.sparse.linalg import ArpackNoConvergence, eigs, eigsh, splu
 
-from gistools.errors import ConvergenceError, WeightsError
+from gistools.checks import require_choice
+from gistools.errors import WeightsError
+from gistools.spatial.eigenvalues import Eigenvalues
+from gistools.spatial.factors import Factors
+from gistools.spatial.interpolate import SmoothFunction
+from gistools.spatial.series import Series
+from gistools.spatial.spectrum import Twin, largest_eigenvalue, smallest_eigenvalue, symmetric_twin
+from gistools.spatial.traces import Traces, traces_at_zero
 from gistools.weights.graph import is_row_standardised
 
 if TYPE_CHECKING:
@@ -23,38 +30,19 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-# Up to this size eigenvalues cost about a second and make every later step cheap.
+__all__ = ["DENSE_UNITS", "DETERMINANTS", "SPARSE_DENSITY", "Determinant", "SpatialFilter", "Traces"]
+__all__ += ["filter_of", "spatial_lags", "traces_at_zero", "widest_front"]
+
+Determinant = Literal["auto", "eigenvalues", "lu", "series"]
+DETERMINANTS: tuple[Determinant, ...] = get_args(Determinant)
+
+# Up to this size eigenvalues cost about a second and make every later step cheap; complex ones cost ten times more.
 DENSE_UNITS = 1500
+COMPLEX_UNITS = 300
 # A larger matrix is treated as sparse below this share of links: LU factors of denser ones fill up.
 SPARSE_DENSITY = 0.1
-# Columns of G handled at a time where N x N is too large to hold; few fit the processor's cache.
-BLOCK = 32
-# Nodes of the Chebyshev interpolation of smooth functions of rho.
-NODES = 32
-
-
-@dataclass(frozen=True)
-class Traces:
-    """Traces that the information matrix needs, at one rho.
-
-    Attributes
-    ----------
-    g, gg, gtg : float
-        ``tr G``, ``tr G G`` and ``tr G'G``.
-    row_sums, column_sums : array, shape (N,)
-        ``G 1`` and ``G' 1``.
-    """
-
-    g: float
-    gg: float
-    gtg: float
-    row_sums: FloatArray
-    column_sums: FloatArray
-
-
-def traces_at_zero(W: sparse.csr_array) -> Traces:
-    """Return the traces where rho is zero and G is W itself."""
-    return Traces(0.0, float((W * W.T).sum()), float((W * W).sum()), W.sum(axis=1), W.sum(axis=0))
+# Widest front of cities up to which LU factors are tried: a dense triangle of that size takes seconds.
+WIDEST_FRONT = 3500
 
 
 class SpatialFilter:
@@ -64,17 +52,24 @@ class SpatialFilter:
     ----------
     W : sparse array, shape (N, N)
         Weights of zero or more with a zero diagonal.
+    determinant : {"auto", "eigenvalues", "lu", "series"}
+        How ``ln |S|`` is found. ``auto`` takes eigenvalues up to :data:`DENSE_UNITS` units (:data:`COMPLEX_UNITS`
+        of sparse weights without a symmetric twin); beyond, LU factors of sparse weights that do not fill up, and
+        series otherwise. Eigenvalues of more units hold N x N numbers.
 
     Attributes
     ----------
     bounds : (float, float)
         Open interval of rho on which S is invertible: from 1 / the smallest real eigenvalue of W to 1 / the largest.
-        Where no real eigenvalue is negative, the lower end is minus 1 / the largest row sum. For a large sparse W
-        without a symmetric twin the lower end is minus the upper one, which is inside.
+        Where no real eigenvalue is negative, the lower end is minus 1 / the largest row sum. Other ways than
+        eigenvalues have the lower end a little inside (LU, W with a symmetric twin) or at minus the upper one, which
+        is inside.
     row_standardised : bool
         Whether every row of W sums to one.
     method : str
-        ``eigenvalues`` or ``sparse LU``.
+        ``eigenvalues``, ``sparse LU``, ``Chebyshev series`` or ``power series``.
+    exact : bool
+        Whether nothing is approximated.
 
     Raises
     ------
@@ -90,175 +85,192 @@ class SpatialFilter:
     (-0.287682, -0.287682)
     """
 
-    def __init__(self, W: sparse.csr_array) -> None:
+    def __init__(self, W: sparse.csr_array, determinant: Determinant = "auto") -> None:
+        require_choice(determinant, DETERMINANTS, "determinant")
         if not W.nnz:
             raise WeightsError("the weights have no links, so there is nothing spatial to estimate")
-        self.W = sparse.csr_array(W, dtype=float)
+        self.W = sparse.csr_array(W, dtype=float, copy=True)  # it stays what it is when the caller's changes
         self.n = W.shape[0]
         self.row_standardised = is_row_standardised(self.W)
-        twin = _symmetric_twin(self.W)
-        density = W.nnz / self.n**2
-        if self.n <= DENSE_UNITS or density > SPARSE_DENSITY:
-            self.method = "eigenvalues"
-            self._dense = self.W.toarray()
-            self._eigenvalues: NDArray[Any] = (
-                linalg.eigvals(self._dense) if twin is None else linalg.eigvalsh(twin.toarray())
-            )
-            self.bounds = _bounds_of_spectrum(self._eigenvalues, self.W)
+        twin = symmetric_twin(self.W)
+        self._way: Eigenvalues | Factors | Series
+        chosen = _cheapest(self.W, twin) if determinant == "auto" else determinant
+        if chosen == "eigenvalues":
+            self._way = Eigenvalues(self.W, twin)
+        elif chosen == "lu":
+            self._way = Factors(self.W, _bounds_of_sparse(self.W, twin, self.row_standardised))
         else:
-            self.method = "sparse LU"
-            self.bounds = _bounds_of_sparse(self.W, twin)
-            self._csc = sparse.csc_array(self.W)
-        if self.row_standardised:
-            self.bounds = (self.bounds[0], 1.0)
+            self._way = Series(self.W, twin, self.row_standardised)
+        self.bounds = (self._way.bounds[0], 1.0) if self.row_standardised else self._way.bounds
+        self.method, self.exact = self._way.method, self._way.exact
+        self._damped = SmoothFunction(self._damped_sums, self.bounds)
 
     def log_determinant(self, rho: float) -> float:
         """Return ``ln |det(I - rho W)|``."""
-        if self.method == "eigenvalues":
-            with np.errstate(divide="ignore"):  # minus infinity where S has no inverse
-                return float(np.sum(np.log(np.abs(1.0 - rho * self._eigenvalues))))
-        lu = self._lu(rho)
-        return float(np.sum(np.log(np.abs(lu.U.diagonal()))))  # the diagonal of L is one
-
-    def _lu(self, rho: float) -> Any:
-        # Ordering for a symmetric pattern: that of W nearly is, and the factors stay sparse.
-        return splu(
-            sparse.csc_array(sparse.eye_array(self.n, format="csc") - rho * self._csc),
-            permc_spec="MMD_AT_PLUS_A",
-            options={"SymmetricMode": True},
-            diag_pivot_thresh=0.01,
-        )
+        return self._way.log_determinant(rho)
 
     def solver(self, rho: float) -> Callable[..., FloatArray]:
         """Return ``solve(b, transpose=False)``, which gives ``S^-1 b`` or ``S'^-1 b`` for one or many columns."""
-        if self.method == "eigenvalues":
-            factors = linalg.lu_factor(np.eye(self.n) - rho * self._dense)
-            return lambda b, transpose=False: np.asarray(linalg.lu_solve(factors, b, trans=int(transpose)))
-        lu = self._lu(rho)
-        return lambda b, transpose=False: np.asarray(lu.solve(np.asfortranarray(b), trans="T" if transpose else "N"))
+        return self._way.solver(rho)
 
     def blocks(self, rho: float) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
         """Yield columns of G block by block: which, ``G[:, block]``, and ``G[block, :]'``, both (N, width)."""
-        if self.method == "eigenvalues":
-            G = linalg.solve(np.eye(self.n) - rho * self._dense, self._dense)
-            yield slice(0, self.n), G, G.T
-            return
-        solve = self.solver(rho)
-        for start in range(0, self.n, BLOCK):
-            block = slice(start, min(start + BLOCK, self.n))
-            unit = np.zeros((self.n, block.stop - block.start), order="F")
-            unit[np.arange(block.start, block.stop), np.arange(block.stop - block.start)] = 1.0
-            # W and S^-1 commute, so G' = S'^-1 W'.
-            yield block, np.asarray(self.W @ solve(unit)), solve(np.asarray(self.W.T @ unit), transpose=True)
+        return self._way.blocks(rho)
 
     def traces(self, rho: float) -> Traces:
         """Return the traces of the information matrix."""
-        g = gg = gtg = 0.0
-        row_sums = np.zeros(self.n)
-        column_sums = np.zeros(self.n)
-        for block, columns, rows in self.blocks(rho):
-            g += float(np.trace(columns[block]))
-            gg += float(np.sum(columns * rows))
-            gtg += float(np.sum(columns * columns))
-            row_sums += columns.sum(axis=1)
-            column_sums[block] = columns.sum(axis=0)
-        return Traces(g, gg, gtg, row_sums, column_sums)
+        return self._way.traces(rho)
 
     def mean_diagonals(self, rho: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ``tr(S^-1) / N`` and ``tr(S^-1 W) / N`` at many rho.
 
         The second is minus the derivative of the log-determinant over N; the first is one plus rho times the second.
         """
-        if self.method == "eigenvalues":
-            g = np.concatenate(
-                [
-                    np.sum(self._eigenvalues / (1.0 - part[:, None] * self._eigenvalues), axis=1).real
-                    for part in np.array_split(rho, max(1, len(rho) * self.n // 2**21))
-                ]
-            )
-        else:
-            determinant = _interpolated(lambda r: np.array([self.log_determinant(r)]), rho)[0]
-            g = -determinant.deriv()(rho)
-        return 1.0 + rho * g / self.n, g / self.n
+        g = self._way.derivatives(rho)[0] / self.n
+        return 1.0 + rho * g, g
 
     def mean_sums(self, rho: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ``1'S^-1 1 / N`` and ``1'S^-1 W 1 / N`` at many rho."""
         if self.row_standardised:
             return 1.0 / (1.0 - rho), 1.0 / (1.0 - rho)
+        own, lagged = self._damped.over(float(rho.min()), float(rho.max()), 1e-3)(rho)
+        poles = self._poles(rho)
+        return own / poles, lagged / poles
+
+    def approximation(self, rho: float, *, copies: int, std_error: float) -> str | None:
+        """Return what is approximate about a fit, in words; None where nothing is.
+
+        Parameters
+        ----------
+        rho : float
+            The estimate.
+        copies : int
+            How often ``ln |S|`` stands in the likelihood.
+        std_error : float
+            Of rho. Its square times the error of the score, ``copies`` times that of tr G, is how far rho moves.
+        """
+        if not isinstance(self._way, Series):
+            return None
+        error, bound = self._way.errors(rho)
+        moved = copies * self._way.score_error(rho) * std_error**2
+        return (
+            f"ln |I - rho W| is approximate: {self.method} of order {self._way.order}, {self._way.probes} random "
+            f"vectors; at rho = {rho:.4g} it has a standard error of {error:.2g} and leaves out less than "
+            f"{bound:.2g}, which moves rho by about {moved:.2g} ({100 * moved / std_error:.2g} % of its standard "
+            "error); the determinants lu and eigenvalues are exact, at a cost"
+        )
+
+    def _poles(self, rho: FloatArray) -> FloatArray:
         low, high = self.bounds
+        return (1 - rho / high) * (1 - rho / low)
+
+    def _damped_sums(self, rho: float) -> FloatArray:
+        """Return the sums without the poles at the bounds, which a polynomial follows closely."""
         ones = np.ones((self.n, 1))
-        weighted = np.asarray(self.W @ ones)
-
-        def damped(r: float) -> FloatArray:  # without the poles at the bounds a polynomial follows closely
-            solved = self.solver(r)(np.hstack([ones, weighted]))
-            return np.asarray((1 - r / high) * (1 - r / low) * solved.mean(axis=0))
-
-        own, lagged = _interpolated(damped, rho)
-        poles = (1 - rho / high) * (1 - rho / low)
-        return own(rho) / poles, lagged(rho) / poles
+        solved = self.solver(rho)(np.hstack([ones, np.asarray(self.W @ ones)]))
+        return np.asarray(self._poles(np.array(rho)) * solved.mean(axis=0))
 
 
-def _interpolated(function: Callable[[float], FloatArray], rho: FloatArray) -> list[np.polynomial.Chebyshev]:
-    """Return Chebyshev interpolants, over the range of `rho`, of the components of a smooth function."""
-    low, high = float(rho.min()), float(rho.max())
-    if high - low < 1e-6:  # a single point: enough width for a derivative
-        low, high = low - 1e-3, high + 1e-3
-    nodes = np.polynomial.chebyshev.chebpts1(NODES)
-    values = np.array([function(float(r)) for r in low + (nodes + 1) * (high - low) / 2])
-    return [
-        np.polynomial.Chebyshev(np.polynomial.chebyshev.chebfit(nodes, column, NODES - 1), domain=[low, high])
-        for column in values.T
-    ]
+def filter_of(W: sparse.csr_array, determinant: Determinant = "auto") -> SpatialFilter:
+    """Return the filter of weights; the same one if they are equal to some of the last few.
+
+    Several models, outcomes and tests are fitted with the same weights: what was found about them is not found again.
+
+    Parameters
+    ----------
+    W : sparse array, shape (N, N)
+    determinant : {"auto", "eigenvalues", "lu", "series"}
+
+    Returns
+    -------
+    SpatialFilter
+
+    Examples
+    --------
+    >>> pair = sparse.csr_array([[0.0, 1.0], [1.0, 0.0]])
+    >>> filter_of(pair) is filter_of(pair.copy()), filter_of(pair) is filter_of(2 * pair)
+    (True, False)
+    """
+    for known, asked in _RECENT:
+        if asked == determinant and _equal(known.W, W):
+            return known
+    made = SpatialFilter(W, determinant)
+    _RECENT.append((made, determinant))
+    return made
 
 
-def _symmetric_twin(W: sparse.csr_array) -> sparse.csr_array | None:
-    """Return ``D^1/2 W D^-1/2`` where some diagonal D makes it symmetric, with the eigenvalues of W; else None.
+_RECENT: deque[tuple[SpatialFilter, Determinant]] = deque(maxlen=3)
 
-    A row-standardised symmetric matrix has such a D, and so has one whose columns were scaled before. D is found
-    along a spanning tree and then checked on every link.
+
+def _equal(A: sparse.csr_array, B: sparse.csr_array) -> bool:
+    if A.shape != B.shape or A.nnz != B.nnz:
+        return False
+    return all(np.array_equal(getattr(A, part), getattr(B, part)) for part in ("indptr", "indices", "data"))
+
+
+def spatial_lags(W: sparse.csr_array, values: FloatArray) -> FloatArray:
+    """Return ``W @ values``; of dense weights between few units by a dense product, which is several times faster.
+
+    Parameters
+    ----------
+    W : sparse array, shape (N, N)
+    values : array, shape (N, M)
+
+    Returns
+    -------
+    array, shape (N, M)
+
+    Examples
+    --------
+    >>> spatial_lags(sparse.csr_array([[0.0, 1.0], [0.5, 0.5]]), np.array([[2.0], [4.0]])).tolist()
+    [[4.0], [3.0]]
+    """
+    dense = W.shape[0] <= DENSE_UNITS and W.nnz > SPARSE_DENSITY * W.shape[0] ** 2
+    return np.asarray((W.toarray() if dense else W) @ values)
+
+
+def _cheapest(W: sparse.csr_array, twin: Twin | None) -> Determinant:
+    """Return the way that size, links and the fill of LU factors ask for."""
+    n = W.shape[0]
+    is_sparse = W.nnz <= SPARSE_DENSITY * n**2
+    if n <= (COMPLEX_UNITS if is_sparse and twin is None else DENSE_UNITS):
+        return "eigenvalues"
+    return "lu" if is_sparse and widest_front(W) <= WIDEST_FRONT else "series"
+
+
+def widest_front(W: sparse.csr_array) -> int:
+    """Return how many cities an elimination of W has to hold at once, about: the triangle that LU factors fill.
+
+    Levels of a breadth-first search from an end of the largest component separate it; the widest bounds the
+    separators of a nested dissection. Lattices and nearest neighbours have fronts near the root of N, random graphs a
+    share of N. Cities with very many links are set aside and counted, since they are eliminated last.
+
+    Examples
+    --------
+    >>> ring = sparse.csr_array(np.roll(np.eye(50), 1, 1) + np.roll(np.eye(50), -1, 1))
+    >>> widest_front(ring)
+    2
     """
     n = W.shape[0]
-    transposed = sparse.csr_array(W.T)
-    if ((W != 0) != (transposed != 0)).nnz:
-        return None
-    ratio = W.copy()  # ln(w_ij / w_ji), link by link: the patterns are the same
-    transposed.sort_indices()
-    ratio.sort_indices()
-    ratio.data = np.log(ratio.data) - np.log(transposed.data)
-    log_d = np.zeros(n)
-    component = csgraph.connected_components(W, directed=False)[1]
-    roots = np.unique(component, return_index=True)[1]
-    for root in roots[np.bincount(component) > 1]:
-        order, before = csgraph.breadth_first_order(W, root, directed=False)
-        steps = np.asarray(ratio[before[order[1:]], order[1:]]).ravel()
-        for city, step in zip(order[1:], steps, strict=True):
-            log_d[city] = log_d[before[city]] + step
-    half = np.exp(0.5 * (log_d - log_d.mean()))
-    twin = sparse.csr_array(sparse.diags_array(half) @ W @ sparse.diags_array(1 / half))
-    gap = abs(twin - twin.T)
-    return (twin + twin.T) / 2 if not gap.nnz or gap.max() <= 1e-12 * abs(twin).max() else None
+    pattern = sparse.csr_array(abs(W) + abs(W.T))
+    hubs = np.diff(pattern.indptr) > 10 * np.sqrt(n)
+    pattern = pattern[~hubs][:, ~hubs]
+    if not pattern.nnz:
+        return int(hubs.sum())
+    component = csgraph.connected_components(pattern, directed=False)[1]
+    end = int(np.flatnonzero(component == np.argmax(np.bincount(component)))[0])
+    for _ in range(2):
+        order, before = csgraph.breadth_first_order(pattern, end, directed=False)
+        end = int(order[-1])
+    ancestor = np.where(before < 0, np.arange(len(before)), before)
+    depth = (ancestor != np.arange(len(before))).astype(int)
+    while (ancestor[ancestor] != ancestor).any():
+        depth += depth[ancestor]
+        ancestor = ancestor[ancestor]
+    return int(np.bincount(depth[order]).max() + hubs.sum())
 
 
-def _bounds_of_spectrum(eigenvalues: NDArray[Any], W: sparse.csr_array) -> tuple[float, float]:
-    real = eigenvalues.real[np.abs(eigenvalues.imag) <= 1e-9 * np.abs(eigenvalues).max()]
-    reach = 1.0 / float(W.sum(axis=1).max())  # no eigenvalue is larger than the largest row sum
-    smallest, largest = (float(real.min()), float(real.max())) if len(real) else (0.0, 0.0)
-    # zeros that W has several times over come out as small as the root of the precision: no bound to go by
-    tiny = 1e-4 / reach
-    return 1.0 / smallest if smallest < -tiny else -reach, 1.0 / largest if largest > tiny else reach
-
-
-def _bounds_of_sparse(W: sparse.csr_array, twin: sparse.csr_array | None) -> tuple[float, float]:
-    start = np.ones(W.shape[0])  # a fixed start keeps the digits the same from run to run
-    try:
-        if twin is not None:
-            smallest = float(eigsh(twin, 1, which="SA", return_eigenvectors=False, v0=start)[0])
-            largest = float(eigsh(twin, 1, which="LA", return_eigenvectors=False, v0=start)[0])
-            return 1.0 / smallest, 1.0 / largest
-        # The largest eigenvalue of a matrix of zeros and more is real and no other is larger in modulus.
-        largest = float(eigs(W, 1, which="LR", return_eigenvectors=False, v0=start)[0].real)
-    except ArpackNoConvergence as error:
-        raise ConvergenceError(
-            "the extreme eigenvalues of the weights were not found; are they connected?"
-        ) from error
-    return -1.0 / largest, 1.0 / largest
+def _bounds_of_sparse(W: sparse.csr_array, twin: Twin | None, row_standardised: bool) -> tuple[float, float]:
+    largest = 1.0 if row_standardised else largest_eigenvalue(W, twin)
+    smallest = -largest if twin is None else smallest_eigenvalue(twin, largest)
+    return 1.0 / smallest, 1.0 / largest

@@ -167,8 +167,9 @@ def moran_formula() -> Formula:
 def model_formula() -> Formula:
     """The spatial panel model and its effects."""
     return Formula(
-        "y = ρ W y + X β + W X θ + μ + λ + e,   effects of x: (I − ρ W)⁻¹ (β I + θ W)",
-        "μ and λ are city and year effects. SAR has no W X; without ρ and θ the model is not spatial. The direct "
+        "y = ρ W y + X β + W X θ + μ + τ + e,   effects of x: (I − ρ W)⁻¹ (β I + θ W)",
+        "μ and τ are city and year effects. SAR has no W X; without ρ and θ the model is not spatial; in SEM the "
+        "errors are spatial instead, e = λ W e + ε. Random city effects have φ times the variance of ε. The direct "
         "effect is the mean of the diagonal, the total effect the mean of the row sums, the indirect effect "
         "(spillover) their difference. Terms W_x are the lags of x, rho is ρ. Estimation is by maximum likelihood; "
         "the correction named in the table is Lee and Yu's for the effects' incidental parameters.",

@@ -217,12 +217,13 @@ class ModelConfig(_Part):
     """One model of the panel."""
 
     name: str
-    model: Literal["pooled", "slx", "sar", "sdm"]
+    model: Literal["pooled", "slx", "sar", "sem", "sdm"]
     outcome: str
     x: tuple[str, ...]
     weights: str | None = None
     durbin: tuple[str, ...] | Literal["all"] | None = None
     effects: tuple[Literal["city", "year"], ...] = ("city", "year")
+    random: bool | Literal["baltagi", "kkp"] = False
     correction: Literal["none", "transformation", "bias"] | None = None
     cluster: Literal["city"] | None = None
     years: Years | None = None
@@ -461,7 +462,16 @@ def _check_columns(model: ModelConfig, years: tuple[int, ...], which: str) -> No
         raise ConfigError(
             f"{which} names {listed(sorted(doubled))} twice in 'outcome' and 'x'; name each column once"
         )
-    if model.durbin and model.model in ("pooled", "sar"):
+    if model.random and ("city" not in model.effects or model.correction == "bias"):
+        raise ConfigError(
+            f"{which} has random effects of the cities: 'effects' must name city, and 'correction' is none or "
+            "transformation"
+        )
+    if isinstance(model.random, str) and model.model != "sem":
+        raise ConfigError(f"{which} has random effects of the kind {model.random}, which is of sem only; say true")
+    if model.cluster and model.model == "sem" and model.random in (True, "baltagi"):
+        raise ConfigError(f"{which} asks for clustered errors, which Baltagi's random effects have not; use kkp")
+    if model.durbin and model.model in ("pooled", "sar", "sem"):
         raise ConfigError(f"{which} names 'durbin', lags of x, which a {model.model} has none of; use sdm or slx")
     strange = [column for column in model.durbin if column not in model.x] if isinstance(model.durbin, tuple) else []
     if strange:

@@ -1,229 +1,19 @@
-"""Spatial evidence from files to files: weights, Moran's I, spatial models."""
+"""Spatial models from files to files."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
-from gistools.checks import require_columns, require_numeric
-from gistools.econometrics.fixed_effects import panel_column
 from gistools.errors import InputError
 from gistools.io.tables import read_table, require_table_extension, write_table
-from gistools.io.vectors import read_boundaries, read_vector
-from gistools.io.weights import read_adjacency, require_weights_extension, write_adjacency
-from gistools.spatial.models import SpatialFit, fit_spatial
-from gistools.spatial.moran import MoranResult, moran_by_year
-from gistools.weights import (
-    Kind,
-    WeightsSummary,
-    adjacency_table,
-    build_weights,
-    from_adjacency_table,
-    summarise_weights,
-)
+from gistools.spatial.models import SpatialFit, fit_by_weights, fit_spatial
+from gistools.study.weights import read_weights, write_weights
 
-if TYPE_CHECKING:
-    from libpysal.graph import Graph
-
-
-TABLES = (".csv", ".xlsx", ".dta")
-
-
-def read_weights(path: str | Path) -> Graph:
-    """Read weights from a GAL, GWT, Parquet or matrix CSV file.
-
-    Parameters
-    ----------
-    path : path
-        See :func:`gistools.io.weights.read_adjacency`.
-
-    Returns
-    -------
-    Graph
-        Keyed by text.
-
-    Raises
-    ------
-    WeightsError
-        If the file does not hold weights.
-    """
-    return from_adjacency_table(read_adjacency(path))
-
-
-def write_weights(w: Graph, path: str | Path) -> None:
-    """Write weights as GAL, GWT, Parquet or matrix CSV, by extension, whole or not at all.
-
-    Parameters
-    ----------
-    w : Graph
-    path : path
-        ``.parquet``, ``.gwt``, ``.csv``, or ``.gal``, which holds neighbours without weights.
-
-    Returns
-    -------
-    None
-
-    Raises
-    ------
-    InputError
-        If the extension is another.
-    WeightsError
-        If the format cannot hold the weights.
-    OutputError
-        If the file cannot be written.
-    """
-    write_adjacency(adjacency_table(w), path)
-
-
-def weights_build(
-    cities: Path,
-    out: Path,
-    *,
-    kind: Kind,
-    code: str = "city_code",
-    encoding: str | None = None,
-    gdp: str | None = None,
-    before: int | None = None,
-    unit: str = "city_code",
-    time: str = "year",
-    **options: Any,
-) -> WeightsSummary:
-    """Build weights from a file of cities and write them.
-
-    Parameters
-    ----------
-    cities : Path
-        Polygons or points of any vector format, or a table with ``lon`` and ``lat`` (or ``cbd_lon``, ``cbd_lat``).
-    out : Path
-        ``.parquet``, ``.gal``, ``.gwt`` or ``.csv``.
-    kind : {"contiguity", "knn", "inverse-distance", "economic-nested"}
-    code : str
-        Column of the city codes in `cities`.
-    encoding : str, optional
-        Of a Shapefile without ``.cpg`` or a CSV table.
-    gdp : str, optional
-        ``PANEL:COLUMN``, the table and column of GDP for economic-nested weights.
-    before : int, optional
-        Only GDP of years before this one counts; needed where the table has years.
-    unit, time : str
-        Keys of the table of GDP.
-    **options
-        ``k``, ``cutoff_km``, ``exponent``, ``rook``, ``tolerance_m``, ``islands``, ``row_standardise`` of
-        :func:`gistools.weights.build_weights`.
-
-    Returns
-    -------
-    WeightsSummary
-    """
-    require_weights_extension(out)
-    shapes = read_cities(cities, kind=kind, code=code, encoding=encoding)
-    graph = build_weights(
-        shapes,
-        kind,
-        gdp=None if gdp is None else read_gdp(gdp, before=before, unit=unit, time=time),
-        **options,
-    )
-    write_weights(graph, out)
-    return summarise_weights(graph)
-
-
-def read_cities(
-    path: Path, *, kind: Kind = "contiguity", code: str = "city_code", encoding: str | None = None
-) -> pd.DataFrame:
-    """Read polygons, points or a table of cities; their codes become ``city_code``."""
-    table = path.suffix.lower() in TABLES
-    if table or path.suffix.lower() == ".parquet":
-        cities = read_table(path, text=(code,), encoding=encoding)
-        table = table or "geometry" not in cities.columns
-    if not table and kind != "contiguity":
-        cities = read_vector(path, encoding=encoding)
-        table = bool((cities.geom_type == "Point").all())
-    if not table:
-        return read_boundaries(path, code=code, encoding=encoding)
-    require_columns(cities, [code], path.name)
-    return cities.rename(columns={code: "city_code"}) if code != "city_code" else cities
-
-
-def read_gdp(source: str, *, before: int | None, unit: str = "city_code", time: str = "year") -> pd.Series:
-    """Read ``PANEL:COLUMN``, the years before `before` alone.
-
-    Returns
-    -------
-    Series
-        Indexed by city code, one row a city and year.
-
-    Raises
-    ------
-    InputError
-        If the text has no column, or years are in the table and none is named, or none comes before, or GDP or
-        years are not numbers.
-    """
-    name, _, column = source.rpartition(":")
-    if not name or not column:
-        raise InputError(f"GDP is named PANEL:COLUMN, for example panel.csv:gdp, not {source!r}")
-    path = Path(name)
-    table = read_table(path, text=(unit,))
-    require_columns(table, [unit, column], path.name)
-    require_numeric(table, [column, *([time] if time in table.columns else [])], path.name)
-    if time in table.columns:
-        if before is None:
-            raise InputError(
-                f"{path.name} has the years {table[time].min()} to {table[time].max()}; say before which year "
-                "(the first of the treatment) GDP counts, so that the weights are not an outcome"
-            )
-        table = table[pd.to_numeric(table[time]) < before]
-        if not len(table):
-            raise InputError(f"{path.name} has no year before {before}")
-    elif before is not None:
-        raise InputError(f"{path.name} has no column {time!r}, so no years before {before} can be chosen")
-    values = pd.to_numeric(table[column], errors="coerce")
-    return pd.Series(values.to_numpy(float), index=pd.Index(table[unit])).dropna()
-
-
-def weights_describe(path: Path) -> WeightsSummary:
-    """Read weights and say what they look like."""
-    return summarise_weights(read_weights(path))
-
-
-def moran(
-    panel: Path,
-    *,
-    weights: Path,
-    column: str,
-    unit: str = "city_code",
-    time: str = "year",
-    out: Path | None = None,
-    **options: Any,
-) -> MoranResult:
-    """Compute Moran's I of a column of a panel file, by year.
-
-    Parameters
-    ----------
-    panel : Path
-        Table; without the time column it is one cross-section.
-    weights : Path
-    column : str
-    unit, time : str
-        Keys of the panel.
-    out : Path, optional
-        Table of the global statistics; of the local ones where they are asked for.
-    **options
-        ``row_standardise``, ``local``, ``permutations``, ``seed``, ``alternative``, ``alpha`` of
-        :func:`gistools.spatial.moran.moran_by_year`.
-
-    Returns
-    -------
-    MoranResult
-    """
-    if out is not None:
-        require_table_extension(out)
-    values = panel_column(read_table(panel, text=(unit,)), column, unit=unit, time=time)
-    result = moran_by_year(values, read_weights(weights), **options)
-    if out is not None:
-        write_table(result.rows if result.local is None else result.local, out)
-    return result
+__all__ = ["read_weights", "spatial_fit", "spatial_fit_by_weights", "write_weights"]
 
 
 def spatial_fit(
@@ -251,25 +41,82 @@ def spatial_fit(
     out : Path, optional
         Table of coefficients and effects.
     **options
-        ``outcome``, ``x``, ``model``, ``effects``, ``correction``, ``durbin``, ``row_standardise``, ``draws``,
-        ``seed`` of :func:`gistools.spatial.models.fit_spatial`.
+        ``outcome``, ``x``, ``model``, ``effects``, ``random``, ``correction``, ``durbin``, ``robust``,
+        ``row_standardise``, ``draws``, ``seed`` of :func:`gistools.spatial.models.fit_spatial`.
 
     Returns
     -------
     SpatialFit
     """
+    _check(out, cluster, unit)
+    table = read_table(panel, text=(unit,))
+    graph = None if weights is None else read_weights(weights)
+    fit = fit_spatial(table, graph, **_keys(unit, time, cluster), **options)
+    if out is not None:
+        write_table(fit.table(), out)
+    return fit
+
+
+def spatial_fit_by_weights(
+    panel: Path,
+    *,
+    weights: Sequence[Path] | Mapping[str, Path],
+    unit: str = "city_code",
+    time: str = "year",
+    cluster: str | None = None,
+    out: Path | None = None,
+    **options: Any,
+) -> list[SpatialFit]:
+    """Fit one spatial model to a panel file with each of several weights.
+
+    Parameters
+    ----------
+    panel : Path
+        Table; without the time column it is one cross-section.
+    weights : sequence of Path, or mapping of str to Path
+        Files, called by their names without extension, or as the mapping says.
+    unit, time : str
+        Keys of the panel.
+    cluster : str, optional
+        ``city`` or the name of the unit column.
+    out : Path, optional
+        Table of coefficients and effects, with a column ``weights``.
+    **options
+        As in :func:`spatial_fit`.
+
+    Returns
+    -------
+    list of SpatialFit
+        One for each of the weights, which it names.
+    """
+    _check(out, cluster, unit)
+    named = dict(weights) if isinstance(weights, Mapping) else _named(weights)
+    table = read_table(panel, text=(unit,))
+    graphs = {name: read_weights(path) for name, path in named.items()}
+    fits = fit_by_weights(table, graphs, **_keys(unit, time, cluster), **options)
+    if out is not None:
+        parts = [fit.table().assign(weights=fit.weights) for fit in fits]
+        whole = pd.concat(parts, ignore_index=True)
+        write_table(whole[["weights", *whole.columns.drop("weights")]], out)
+    return fits
+
+
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Name files without their extension; in whole where two would be called alike."""
+    short = [path.stem for path in paths]
+    names = short if len(set(short)) == len(short) else [str(path) for path in paths]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError(f"the weights {twice} are named twice; name each file once")
+    return dict(zip(names, paths, strict=True))
+
+
+def _check(out: Path | None, cluster: str | None, unit: str) -> None:
     if out is not None:
         require_table_extension(out)
     if cluster not in (None, "city", unit):
         raise InputError(f"errors can be clustered by city (column '{unit}'), not by {cluster!r}")
-    fit = fit_spatial(
-        read_table(panel, text=(unit,)),
-        None if weights is None else read_weights(weights),
-        unit=unit,
-        time=time,
-        cluster=None if cluster is None else "city",
-        **options,
-    )
-    if out is not None:
-        write_table(fit.table(), out)
-    return fit
+
+
+def _keys(unit: str, time: str, cluster: str | None) -> dict[str, Any]:
+    return {"unit": unit, "time": time, "cluster": None if cluster is None else "city"}

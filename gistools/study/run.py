@@ -440,6 +440,7 @@ def _fit(steps: _Steps, panel: pd.DataFrame, graph: Graph | None, model: ModelCo
         x=list(model.x),
         model=model.model,
         effects=",".join(model.effects) or "none",
+        random=model.random,
         correction=model.correction,
         durbin=list(model.durbin) if isinstance(model.durbin, tuple) else model.durbin,
         cluster=model.cluster,

@@ -175,7 +175,8 @@ def weights_matrix(w: Graph | PysalW, codes: Iterable[object]) -> sparse.csr_arr
     wanted = pd.Index(as_codes(codes), dtype="str")
     _check_same_cities(have, wanted)
     place = have.get_indexer(wanted)
-    matrix = matrix[place][:, place]
+    if not np.array_equal(place, np.arange(len(place))):
+        matrix = matrix[place][:, place]
     matrix.sort_indices()
     return matrix
 

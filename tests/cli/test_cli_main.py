@@ -3,12 +3,13 @@
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from gistools.cli.common import COMMA_LIST, verb
+from gistools.cli.common import COMMA_LIST, FILE, require_apart, verb
 from gistools.cli.main import COMMANDS, main
 from gistools.errors import CrsError, OutputError
 from gistools.version import __version__
@@ -106,7 +107,57 @@ def test_errors_are_one_sentence_with_an_exit_code(error, code, line):
 def test_an_interrupt_says_what_is_kept():
     result = CliRunner().invoke(command(raising(KeyboardInterrupt())))
     assert result.exit_code == 130
-    assert result.stderr.startswith("Stopped.")
+    assert result.stderr == "Stopped. No file is half written; run the same command again.\n"
+
+
+def test_an_interrupt_names_only_options_the_command_has():
+    @click.command()
+    @click.option("--resume", is_flag=True)
+    @verb
+    def long(resume):
+        raise KeyboardInterrupt
+
+    @click.command()
+    @click.option("--keep-years")
+    @verb
+    def yearly(keep_years):
+        raise KeyboardInterrupt
+
+    assert "run again with --resume" in CliRunner().invoke(long).stderr
+    assert "kept in years; the same command goes on" in CliRunner().invoke(yearly, ["--keep-years", "years"]).stderr
+    assert "half written" in CliRunner().invoke(yearly).stderr
+
+
+def test_an_output_is_never_an_input_nor_another_output(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("t.csv").write_text("a")
+    Path("link.csv").symlink_to("t.csv")
+    Path("loop.csv").symlink_to("loop.csv")
+
+    @click.command()
+    @click.argument("table", type=FILE)
+    @click.option("--out", type=FILE)
+    @click.option("--codebook", type=FILE)
+    @verb
+    def write(table, out, codebook):
+        require_apart([Path("more.csv")], {"the funnel": Path("f.csv")})
+        Path("done").touch()
+
+    for args, said in (
+        (["t.csv", "--out", "./t.csv"], "--out would overwrite t.csv, which is TABLE; write to another file"),
+        (["t.csv", "--out", "link.csv"], "--out would overwrite link.csv, which is TABLE; write to another file"),
+        (["t.csv", "--json", "t.csv"], "--json would overwrite t.csv, which is TABLE; write to another file"),
+        (["t.csv", "--out", "o", "--codebook", "o"], "--out and --codebook are both o; name two files"),
+        (["t.csv", "--out", "more.csv"], "--out would overwrite more.csv, which is read by this command"),
+        (["t.csv", "--out", "f.csv"], "--out and the funnel are both f.csv; name two files"),
+    ):
+        result = CliRunner().invoke(write, args)
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"Error: {said}")
+        assert Path("t.csv").read_text() == "a"
+        assert not Path("done").exists()
+    for table in ("t.csv", "loop.csv"):
+        assert CliRunner().invoke(write, [table, "--out", "o.csv"]).exit_code == 0
 
 
 def test_missing_parts_end_with_three_and_results_are_json(tmp_path):

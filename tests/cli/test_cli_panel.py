@@ -121,7 +121,7 @@ def test_a_policy_of_other_cities_treats_nobody_and_is_refused(folder):
 @pytest.mark.parametrize(
     ("parcels", "cbds", "words"),
     [
-        (PARCELS.iloc[:0], CBDS, "(it has no rows)"),
+        (PARCELS.iloc[:0], CBDS, "parcels.csv has no records, only headers"),
         (PARCELS.assign(lon="somewhere"), CBDS, "(no coordinates: 3)"),
         (PARCELS.assign(lon=6.1), CBDS, "(outside every city: 3)"),
         (PARCELS, CBDS.assign(city_code=["9", "8"]), "(its city is not among the CBDs: 2, no coordinates: 1)"),

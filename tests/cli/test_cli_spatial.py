@@ -30,7 +30,7 @@ def run(*args, code=0):
 
 def consoles():
     """Every command of the method pages with what it is said to print."""
-    for page in ("weights", "moran", "spatial_models"):
+    for page in ("weights", "moran", "spatial_models", "spatial_error_model", "random_effects"):
         text = (METHODS / f"{page}.md").read_text(encoding="utf-8")
         for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL):
             for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:

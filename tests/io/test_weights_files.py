@@ -87,6 +87,23 @@ def test_matrix_with_names_in_the_first_column_in_another_order(tmp_path):
     assert weights_matrix(w, "abc").toarray().tolist() == [[0, 2, 3], [4, 0, 6], [7, 8, 0]]
 
 
+def test_a_matrix_is_written_with_its_codes_in_header_and_first_column(tmp_path):
+    write_adjacency(adjacency_table(example()[1]), tmp_path / "w.csv")
+    lines = (tmp_path / "w.csv").read_text(encoding="utf-8-sig").splitlines()
+    assert lines[0] == "city_code,010,9,北京,x-4,5"
+    assert lines[1] == f"010,0,{1 / 3!r},1e-17,0,0"
+    assert [line.split(",")[0] for line in lines[1:]] == CODES
+
+
+def test_links_as_csv(tmp_path):
+    path = tmp_path / "w.csv"
+    path.write_text("weight,focal,neighbor\n0.5,01,02\n2,02,03\n\n0,03,03\n")
+    assert read_adjacency(path).values.tolist() == [["01", "02", 0.5], ["02", "03", 2.0], ["03", "03", 0.0]]
+    path.write_text("weight,focal,neighbor\n0.5,01,02\nnear,02,03\n")
+    with pytest.raises(WeightsError, match="line 3: weight, focal, neighbor must stand there, not 'near,02,03'"):
+        read_adjacency(path)
+
+
 def test_matrix_in_gb18030(tmp_path):
     path = tmp_path / "w.csv"
     path.write_bytes("北京,上海\n0,1\n1,0\n".encode("gb18030"))

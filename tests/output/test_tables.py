@@ -86,9 +86,17 @@ def test_three_matrices_side_by_side_as_printed():
 
 
 def test_terms_come_before_their_lags_and_the_constant_comes_last():
-    fit = fit_of("sdm", "w", *[(name, 1.0, 0.1, 0.5) for name in ("const", "rho", "W_x", "lambda", "x", "z")])
+    fit = fit_of("sdm", "w", *[(name, 1.0, 0.1, 0.5) for name in ("const", "phi", "rho", "W_x", "lambda", "x", "z")])
     order = list(dict.fromkeys(regression_table([fit], names=["m"]).index.get_level_values("term")))
-    assert order[:6] == ["x", "z", "W_x", "rho", "lambda", "const"]
+    assert order[:7] == ["x", "z", "W_x", "phi", "rho", "lambda", "const"]
+
+
+def test_random_city_effects_are_said():
+    fits = [
+        fit_of("sem", "w", ("x", 1.0, 0.1, 0.5)) | {"effects": "city", "random": random} for random in (True, False)
+    ]
+    about = regression_table(fits, names=["a", "b"]).xs("about", level="row")
+    assert about.loc["City effects"].tolist() == ["random", "yes"]
 
 
 def test_what_concerns_no_model_is_left_out_and_other_effects_are_named():

@@ -7,63 +7,12 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from scipy import linalg, optimize
+from scipy import optimize
+from spatial_factory import graph, load_case, make_panel, make_w, orthonormal, stacked
 
 from gistools.errors import InputError, PanelError, TableError, WeightsError
-from gistools.spatial.models import fit_spatial
+from gistools.spatial.models import fit_by_weights, fit_spatial
 from gistools.weights import graph_from_matrix
-
-CASES = {
-    "07_produc_usaww": ("state", "W_rowstd.csv", "lgsp", ["lpcap", "lpc", "lemp", "unemp"]),
-    "05_cigar_oneway": ("state", "W_binary.csv", "logc", ["logp", "logy"]),
-}
-
-
-def load_case(cases_dir, name):
-    unit, weights, outcome, x = CASES[name]
-    folder = cases_dir / "spatial" / name
-    panel = pd.read_csv(folder / "panel.csv")
-    matrix = np.loadtxt(folder / weights, delimiter=",", skiprows=1)
-    options = {"outcome": outcome, "x": x, "unit": unit, "row_standardise": weights == "W_binary.csv"}
-    expected = json.loads((folder / "expected.json").read_text(encoding="utf-8"))
-    return panel, graph_from_matrix(matrix, panel[unit].unique()), options, expected
-
-
-def make_w(rng, n, *, kind="knn"):
-    """Weights of random points: asymmetric nearest neighbours, or a symmetric matrix that is not row-standardised."""
-    points = rng.uniform(size=(n, 2))
-    gap = np.linalg.norm(points[:, None] - points[None], axis=2) + 9 * np.eye(n)
-    nearest = np.zeros((n, n))
-    np.put_along_axis(nearest, np.argsort(gap, axis=1)[:, :3], 1 / 3, axis=1)
-    if kind == "knn":
-        return nearest
-    symmetric = np.exp(-4 * gap) * ((nearest + nearest.T) > 0)
-    if kind == "raw":
-        return symmetric
-    symmetric[:2] = symmetric[:, :2] = 0.0  # two islands
-    return symmetric
-
-
-def make_panel(rng, W, years, *, rho=0.4, beta=(1.0, -0.5), theta=(0.0, 0.0), sd=0.5, effects=True, x_effects=0.5):
-    n = len(W)
-    a = rng.normal(size=(n, years, len(beta)))
-    mu = rng.normal(size=(n, 1)) * effects
-    year = rng.normal(size=(1, years)) * effects
-    a += x_effects * effects * (mu + year)[..., None]
-    lagged = np.einsum("ij,jtk->itk", W, a)
-    signal = a @ np.array(beta) + lagged @ np.array(theta) + mu + year + sd * rng.normal(size=(n, years))
-    y = np.linalg.solve(np.eye(n) - rho * W, signal)
-    keys = {
-        "city_code": np.repeat([f"c{i:02d}" for i in range(n)], years),
-        "year": np.tile(2000 + np.arange(years), n),
-    }
-    columns = {f"x{k}": a[..., k].ravel() for k in range(len(beta))}
-    return pd.DataFrame({**keys, "y": y.ravel(), **columns})
-
-
-def graph(W):
-    return graph_from_matrix(W, [f"c{i:02d}" for i in range(len(W))])
-
 
 # Published answers
 
@@ -150,20 +99,6 @@ def test_columbus_cross_section(cases_dir, model):
 # Brute force: dummies, stacked matrices, every formula by definition
 
 
-def stacked(panel, W, lagged, effects, x=("x0", "x1")):
-    """The stacked model of the dummy-variable likelihood: y, W y, regressors with dummies, I_T (x) W."""
-    n, years = len(W), panel["year"].nunique()
-    table = panel.sort_values(["year", "city_code"])
-    big = np.kron(np.eye(years), W)
-    columns = [table[name].to_numpy() for name in x] + [big @ table[name].to_numpy() for name in lagged]
-    dummies = np.ones((n * years, 1))
-    if "city" in effects:
-        dummies = np.column_stack([dummies, np.kron(np.ones((years, 1)), np.eye(n))[:, 1:]])
-    if "year" in effects:
-        dummies = np.column_stack([dummies, np.kron(np.eye(years), np.ones((n, 1)))[:, 1:]])
-    return table["y"].to_numpy(), big, np.column_stack([*columns, dummies])
-
-
 def brute_force(y, W, X, bounds, keep):
     """Maximise the full likelihood, and invert the full expected information."""
     m = len(y)
@@ -177,9 +112,7 @@ def brute_force(y, W, X, bounds, keep):
     grid = np.linspace(*bounds, 41)[1:-1]
     best = grid[np.argmin([negative(r) for r in grid])]
     step = grid[1] - grid[0]
-    rho = optimize.minimize_scalar(
-        negative, bounds=(best - step, best + step), method="bounded", options={"xatol": 1e-12}
-    ).x
+    rho = optimize.brentq(lambda r: negative(r + 2e-5) - negative(r - 2e-5), best - step, best + step, xtol=1e-13)
     filtered = (eye - rho * W) @ y
     beta = np.linalg.lstsq(X, filtered, rcond=None)[0]
     sigma2 = np.sum((filtered - X @ beta) ** 2) / m
@@ -224,11 +157,6 @@ def test_equals_the_stacked_model_with_dummies(kind, effects, durbin):
     assert fit.estimates[place] == pytest.approx(estimates, abs=2e-7)
     assert fit.covariance[np.ix_(place, place)] == pytest.approx(covariance, rel=1e-5, abs=1e-10)
     assert (fit.sigma2, fit.loglik) == pytest.approx((sigma2, loglik), rel=1e-7)
-
-
-def orthonormal(n):
-    """Columns orthogonal to the constant, of length one."""
-    return linalg.null_space(np.ones((1, n)))
 
 
 @pytest.mark.parametrize("effects", ["city", "year", "city,year"])
@@ -401,15 +329,14 @@ def test_clustered_errors_agree_with_the_information_when_errors_are_independent
     assert np.mean(ratio, axis=0) == pytest.approx(1.0, abs=0.1)
 
 
-def test_sparse_factors_give_what_eigenvalues_give(monkeypatch):
+def test_sparse_factors_give_what_eigenvalues_give():
     rng = np.random.default_rng(9)
     W = make_w(rng, 120)
     panel = make_panel(rng, W, 4)
     options = {"outcome": "y", "x": ["x0", "x1"], "draws": 500}
     dense = fit_spatial(panel, graph(W), **options)
     clustered = fit_spatial(panel, graph(W), cluster="city", **options)
-    monkeypatch.setattr("gistools.spatial.operator.DENSE_UNITS", 100)
-    sparse_ = fit_spatial(panel, graph(W), **options)
+    sparse_ = fit_spatial(panel, graph(W), determinant="lu", **options)
     assert (dense.options["determinant"], sparse_.options["determinant"]) == ("eigenvalues", "sparse LU")
     assert sparse_.estimates == pytest.approx(dense.estimates, abs=1e-7)
     assert sparse_.covariance == pytest.approx(dense.covariance, rel=1e-6, abs=1e-12)
@@ -417,9 +344,8 @@ def test_sparse_factors_give_what_eigenvalues_give(monkeypatch):
     assert sparse_.effects_decomposition[columns].to_numpy() == pytest.approx(
         dense.effects_decomposition[columns].to_numpy(), rel=1e-5, abs=1e-9
     )
-    assert fit_spatial(panel, graph(W), cluster="city", **options).covariance == pytest.approx(
-        clustered.covariance, rel=1e-5, abs=1e-12
-    )
+    again = fit_spatial(panel, graph(W), determinant="lu", cluster="city", **options)
+    assert again.covariance == pytest.approx(clustered.covariance, rel=1e-5, abs=1e-12)
 
 
 # Invariances
@@ -659,3 +585,47 @@ def test_weights_without_links_are_refused():
     panel, _ = bad_panel("good")
     with pytest.raises(WeightsError, match="no links"):
         fit_spatial(panel, graph(np.zeros((10, 10))), outcome="y", x=["x0"], model="sar", correction="none")
+
+
+# Several weights, robust errors of least squares
+
+
+def test_several_weights_give_the_fits_of_each():
+    rng = np.random.default_rng(60)
+    weights = {kind: graph(make_w(rng, 12, kind=kind)) for kind in ("knn", "raw")}
+    panel = make_panel(rng, make_w(rng, 12), 4)
+    options = {"outcome": "y", "x": ["x0", "x1"], "model": "sar", "correction": "none"}
+    fits = fit_by_weights(panel, weights, **options)
+    assert [fit.weights for fit in fits] == ["knn", "raw"]
+    for fit in fits:
+        alone = fit_spatial(panel, weights[fit.weights], **options)
+        assert fit.estimates.tolist() == alone.estimates.tolist()
+        assert fit.to_dict() == {"weights": fit.weights, **alone.to_dict()}
+        assert fit.summary() == f"weights {fit.weights}\n{alone.summary()}"
+    with pytest.raises(InputError, match="no weights"):
+        fit_by_weights(panel, {}, **options)
+
+
+def test_an_error_of_one_of_several_weights_names_them():
+    rng = np.random.default_rng(61)
+    weights = {kind: graph(make_w(rng, 12, kind=kind)) for kind in ("knn", "raw")}
+    panel = make_panel(rng, make_w(rng, 12), 4)
+    with pytest.raises(WeightsError, match="weights raw: the correction transformation"):
+        fit_by_weights(panel, weights, outcome="y", x=["x0"], model="sar")
+
+
+@pytest.mark.parametrize("effects", ["none", "city", "city,year"])
+def test_robust_errors_of_least_squares(effects):
+    """White's errors times N T / (N T - k), every dummy counted."""
+    rng = np.random.default_rng(62)
+    W = make_w(rng, 12)
+    panel = make_panel(rng, W, 5)
+    fit = fit_spatial(panel, None, outcome="y", x=["x0", "x1"], model="pooled", effects=effects, robust=True)
+    y, _, X = stacked(panel, W, (), effects)
+    bread = np.linalg.pinv(X.T @ X)
+    e = y - X @ (bread @ X.T @ y)
+    factor = 60 / (60 - np.linalg.matrix_rank(X))
+    truth = factor * bread @ (X.T * e**2) @ X @ bread
+    place = [fit.terms.index(name) for name in ("x0", "x1")]
+    assert fit.covariance[np.ix_(place, place)] == pytest.approx(truth[:2, :2], rel=1e-9)
+    assert fit.small_sample == pytest.approx(factor)

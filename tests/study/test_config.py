@@ -220,6 +220,17 @@ def test_another_encoding_and_a_missing_file_are_named(write, tmp_path):
             BASE.replace("model: sar,", "model: sar, durbin: all,"),
             r"names 'durbin', lags of x, which a sar has none of",
         ),
+        (
+            BASE.replace("model: sar,", "model: sem, durbin: all,"),
+            r"names 'durbin', lags of x, which a sem has none of",
+        ),
+        (BASE.replace("model: sar,", "model: sar, random: true, effects: [year],"), "'effects' must name city"),
+        (BASE.replace("model: sar,", "model: sar, random: true, correction: bias,"), "is none or transformation"),
+        (BASE.replace("model: sar,", "model: sar, random: kkp,"), "of the kind kkp, which is of sem only"),
+        (
+            BASE.replace("model: sar,", "model: sem, random: true, cluster: city,"),
+            "Baltagi's random effects have not",
+        ),
         (BASE.replace("k: 4", "k: 4, gdp: gdp"), "weights 'knn4' are knn: 'gdp'"),
         (BASE + "form: {threshold: Auto}\n", r"'form\.threshold' is 'Auto'"),
     ],
@@ -227,6 +238,13 @@ def test_another_encoding_and_a_missing_file_are_named(write, tmp_path):
 def test_what_one_key_says_of_another_is_checked(write, text, words):
     with pytest.raises(ConfigError, match=words):
         load_config(write(text))
+
+
+def test_error_models_and_random_effects_are_known(write):
+    text = BASE.replace("model: sar,", "model: sem, random: kkp, cluster: city,")
+    (model,) = load_config(write(text)).models
+    assert (model.model, model.random, model.cluster) == ("sem", "kkp", "city")
+    assert load_config(write(BASE)).models[0].random is False
 
 
 def test_several_faults_are_counted(write):

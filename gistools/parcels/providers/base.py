@@ -130,9 +130,9 @@ _SCRUB = _Scrub()
 
 def _without(text: str, keys: Iterable[str]) -> str:
     """A text in which keys, bare or as URLs write them, are stars."""
-    for key in keys:
-        for form in (key, quote(key), quote_plus(key)):
-            text = text.replace(form, "***")
+    forms = {form for key in keys for form in (key, quote(key), quote_plus(key))}
+    for form in sorted(forms, key=len, reverse=True):  # a short key may be part of a longer one
+        text = text.replace(form, "***")
     return text
 
 
