@@ -4,8 +4,8 @@
 
 Each panel is ``y_t = rho W y_t + beta x_t + theta W x_t + mu + l_t + e_t``, both effects correlated with x, and is
 fitted with each correction. The table gives, for each parameter and effect, the bias and its Monte Carlo standard
-error, and the share of 95 % intervals that hold the truth; a star marks what is more than three such errors from 0, or
-from 95 %.
+error, and the share of 95 % intervals that hold the truth; a star marks what is more than three such errors from 0,
+or from 95 %.
 """
 
 from __future__ import annotations

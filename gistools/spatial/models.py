@@ -12,20 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 
-from gistools.checks import closest, listed, require_choice
-from gistools.econometrics.fixed_effects import BalancedPanel, Effects, as_effects, balanced_panel, within
+from gistools.checks import listed
+from gistools.econometrics.fixed_effects import BalancedPanel, Effects, balanced_panel, within
 from gistools.econometrics.results import Fit, printed
-from gistools.errors import InputError, PanelError, WeightsError
+from gistools.errors import InputError, WeightsError
 from gistools.spatial.effects import decompose_effects
 from gistools.spatial.error_model import fit_error
 from gistools.spatial.lag_model import fit_lag
 from gistools.spatial.least_squares import fit_least_squares
 from gistools.spatial.operator import Determinant, SpatialFilter, filter_of, traces_at_zero
+from gistools.spatial.options import (
+    PARAMETERS,
+    Model,
+    components_asked,
+    correction_asked,
+    effects_asked,
+    errors_asked,
+    fixed_effects,
+    lagged_regressors,
+)
 from gistools.spatial.random_effects import ErrorComponents, Parameter, fit_random
 from gistools.spatial.sample import Correction, Errors, Estimate, Sample, spatial_sample
 from gistools.weights.graph import is_row_standardised, standardised_rows, weights_matrix
@@ -38,14 +48,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-Model = Literal["pooled", "slx", "sar", "sem", "sdm"]
-MODELS: tuple[Model, ...] = get_args(Model)
-CORRECTIONS: tuple[Correction, ...] = get_args(Correction)
-ERROR_COMPONENTS: tuple[ErrorComponents, ...] = get_args(ErrorComponents)
-# The spatial parameter of each model.
-PARAMETERS: Mapping[Model, Parameter] = {
-    "pooled": "none", "slx": "none", "sar": "rho", "sem": "lambda", "sdm": "rho",
-}  # fmt: skip
+__all__ = ["Model", "SpatialFit", "fit_by_weights", "fit_spatial"]
 
 # From this share of links on, the spatial lag is nearly the year's mean, and year effects take it out.
 DENSE = 0.25
@@ -221,13 +224,13 @@ def fit_spatial(  # noqa: PLR0913  (each is a choice that a paper states)
     >>> fit.to_frame()["estimate"].round(1).to_dict(), fit.correction
     ({'a': 2.0, 'rho': 0.5}, 'transformation')
     """
-    lagged = _check_options(outcome, x, model, durbin)
-    errors = _errors(cluster, robust)
+    lagged = lagged_regressors(outcome, x, model, durbin)
+    errors = errors_asked(cluster, robust)
     data = balanced_panel(panel, [outcome, *x], unit=unit, time=time)
-    components = _components(random, model)
-    chosen = _effects(effects, data, components is not None)
-    fixed = _fixed(chosen) if components else chosen
-    treatment = _correction(correction, fixed, chosen)
+    components = components_asked(random, model)
+    chosen = effects_asked(effects, data, components is not None)
+    fixed = fixed_effects(chosen) if components else chosen
+    treatment = correction_asked(correction, fixed, chosen)
     W = _weights(w, data, model, row_standardise)
     sample = spatial_sample(data, W, outcome, list(x), lagged, fixed, treatment)
     parameter = PARAMETERS[model]
@@ -334,86 +337,6 @@ def _estimate(
         return fit_least_squares(sample, errors=errors)
     fit = fit_lag if parameter == "rho" else fit_error
     return fit(sample, spatial_filter, errors=errors)
-
-
-def _check_options(outcome: str, x: Sequence[str], model: str, durbin: Sequence[str] | str | None) -> list[str]:
-    """Check names and choices; return the regressors whose lag enters."""
-    require_choice(model, MODELS, "model")
-    if not x:
-        raise InputError("there is no regressor; name one or more in x")
-    twice = [name for name in dict.fromkeys(x) if list(x).count(name) > 1]
-    if twice or outcome in x:
-        raise InputError(f"x names {listed(twice or [outcome])} {'twice' if twice else 'which is the outcome'}")
-    lagged = _lagged(x, model, durbin)
-    taken = [name for name in x if name in ("const", "rho", "lambda", "phi", *(f"W_{other}" for other in lagged))]
-    if taken:
-        raise InputError(
-            f"x names {listed(taken)}, which is the name of another term of the model; rename the column"
-        )
-    return lagged
-
-
-def _lagged(x: Sequence[str], model: str, durbin: Sequence[str] | str | None) -> list[str]:
-    if model in ("sar", "sem", "pooled"):
-        if durbin:
-            raise InputError(f"durbin names lags of x, which {model} has none of; use sdm or slx")
-        return []
-    if durbin is None or durbin in ("all", ["all"]):
-        return list(x)
-    unknown = [name for name in durbin if name not in x]
-    if unknown:
-        raise InputError(f"durbin names {listed(unknown)}, which is not in x{closest(unknown[0], x)}")
-    if not durbin:
-        raise InputError(f"{model} without lags of x is {'sar' if model == 'sdm' else 'pooled'}; ask for that")
-    return [name for name in x if name in durbin]
-
-
-def _errors(cluster: str | None, robust: bool) -> Errors:
-    if cluster not in (None, "city"):
-        raise InputError(f"errors can be clustered by city, not by {cluster!r}")
-    if cluster and robust:
-        raise InputError("errors clustered by city are robust to heteroskedasticity too; ask for one of the two")
-    return "city" if cluster else "robust" if robust else "model"
-
-
-def _effects(effects: str | Iterable[str] | None, data: BalancedPanel, random: bool) -> Effects:
-    years = data.shape[1]
-    chosen = as_effects(effects) if effects is not None else "city,year" if years > 1 else "none"
-    if "city" in chosen and years == 1:
-        raise PanelError("the panel has one year, so city effects would take everything; use effects none")
-    if random and "city" not in chosen:
-        raise InputError(
-            f"random effects are of the cities, but the effects are {chosen}; use effects city or city,year"
-            + (", in a panel of several years" if years == 1 else "")
-        )
-    return chosen
-
-
-def _fixed(effects: Effects) -> Effects:
-    """Return what is fixed where the effects of the cities are random."""
-    return "year" if "year" in effects else "none"
-
-
-def _components(random: bool | str, model: Model) -> ErrorComponents | None:
-    """Return which random effects; None where effects are fixed."""
-    if isinstance(random, bool):
-        return "baltagi" if random else None
-    require_choice(random, ERROR_COMPONENTS, "random")
-    if model != "sem":
-        raise InputError(f"random effects have the kinds {listed(ERROR_COMPONENTS)} in the model sem only")
-    return "kkp" if random == "kkp" else "baltagi"
-
-
-def _correction(correction: str | None, fixed: Effects, chosen: Effects) -> Correction:
-    if correction is None:
-        return "transformation" if chosen == "city,year" else "none"
-    require_choice(correction, CORRECTIONS, "correction")
-    if fixed == "none":  # without fixed effects there is nothing to correct
-        return "none"
-    if fixed != chosen and correction == "bias":
-        raise InputError("with random effects of the cities the correction is transformation or none, not bias")
-    found: dict[str, Correction] = {name: name for name in CORRECTIONS}
-    return found[correction]
 
 
 def _weights(

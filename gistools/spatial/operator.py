@@ -90,6 +90,7 @@ class SpatialFilter:
         if not W.nnz:
             raise WeightsError("the weights have no links, so there is nothing spatial to estimate")
         self.W = sparse.csr_array(W, dtype=float, copy=True)  # it stays what it is when the caller's changes
+        self.W.sort_indices()
         self.n = W.shape[0]
         self.row_standardised = is_row_standardised(self.W)
         twin = symmetric_twin(self.W)
@@ -147,17 +148,20 @@ class SpatialFilter:
         copies : int
             How often ``ln |S|`` stands in the likelihood.
         std_error : float
-            Of rho. Its square times the error of the score, ``copies`` times that of tr G, is how far rho moves.
+            Of rho. Its square times the error of the score, ``copies`` times that of tr G, is how far rho moves; half
+            its square times the error of the information is how far the standard error does, as a share of itself.
         """
         if not isinstance(self._way, Series):
             return None
         error, bound = self._way.errors(rho)
-        moved = copies * self._way.score_error(rho) * std_error**2
+        traces = self._way.traces(rho)
+        moved = copies * traces.g_error * std_error**2
+        off = 0.5 * copies * float(np.hypot(traces.gg_error, traces.gtg_error)) * std_error**2
         return (
             f"ln |I - rho W| is approximate: {self.method} of order {self._way.order}, {self._way.probes} random "
             f"vectors; at rho = {rho:.4g} it has a standard error of {error:.2g} and leaves out less than "
             f"{bound:.2g}, which moves rho by about {moved:.2g} ({100 * moved / std_error:.2g} % of its standard "
-            "error); the determinants lu and eigenvalues are exact, at a cost"
+            f"error, itself off by about {100 * off:.2g} %); the determinants lu and eigenvalues are exact, at a cost"
         )
 
     def _poles(self, rho: FloatArray) -> FloatArray:
@@ -191,6 +195,7 @@ def filter_of(W: sparse.csr_array, determinant: Determinant = "auto") -> Spatial
     >>> filter_of(pair) is filter_of(pair.copy()), filter_of(pair) is filter_of(2 * pair)
     (True, False)
     """
+    W = W if W.has_sorted_indices else W.sorted_indices()
     for known, asked in _RECENT:
         if asked == determinant and _equal(known.W, W):
             return known

@@ -38,8 +38,8 @@ MOST_TERMS = 20_000
 class Series:
     """``ln |S| = sum_k c_k(rho) tr p_k(W)``, the traces estimated by means of ``z'p_k(W) z`` over random signs z.
 
-    The vectors are averaged such that the first traces, which are known, come out exactly. Of row-standardised weights
-    the eigenvalue one is known and taken out of the vectors, which leaves little to estimate where weights are dense.
+    The vectors are averaged such that the first traces, which are known, come out exactly. Of row-standardised
+    weights the eigenvalue one is known and taken out of the vectors: where weights are dense, little is left.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class Series:
         seed: int = 0,
     ) -> None:
         self.W, self.n = W, W.shape[0]
-        self._twin, self._row_standardised = twin, row_standardised
+        self._twin = twin
         self.method = "power series" if twin is None else "Chebyshev series"
         self.order = ORDERS[self.method]
         self.probes = probes or int(np.clip(PRODUCTS / (self.order * W.nnz), *PROBES))
@@ -85,6 +85,7 @@ class Series:
             unit = np.ones(self.n) if twin is None else twin.root
             self._unit = unit / np.linalg.norm(unit)
             self._known = 1
+        self._last: tuple[float, Traces] | None = None
         self._moments = self._all_moments()
         self._design = _calibration(self._moments, self._exact_traces() - self._known)
         self._shares = np.linalg.pinv(self._design)[0]
@@ -102,10 +103,6 @@ class Series:
         first = np.array([-self._means(one[1]) for one in coefficients]) + own
         second = np.array([-self._means(one[2]) for one in coefficients]) + own**2
         return first, second
-
-    def score_error(self, rho: float) -> float:
-        """Return the standard error of tr G."""
-        return self._standard_error(self._coefficients(rho)[1])
 
     def errors(self, rho: float) -> tuple[float, float]:
         """Return the standard error of the log-determinant, and a bound on what the series leaves out."""
@@ -129,7 +126,12 @@ class Series:
         return solve
 
     def traces(self, rho: float) -> Traces:
-        """Return the traces of the information matrix, with their standard errors."""
+        """Return the traces of the information matrix, with their standard errors; the last are kept."""
+        if self._last is None or self._last[0] != rho:
+            self._last = rho, self._traces(rho)
+        return self._last[1]
+
+    def _traces(self, rho: float) -> Traces:
         _, first, second = self._coefficients(rho)
         g, gg = self.derivatives(np.array([rho]))
         solve, ones = self.solver(rho), np.ones(self.n)
@@ -157,29 +159,23 @@ class Series:
             yield block, np.asarray(self.W @ solve(unit)), solve(np.asarray(self.W.T @ unit), transpose=True)
 
     def _trace_of_squares(self, solve: Callable[..., FloatArray], column_sums: FloatArray) -> tuple[float, float]:
-        """Return ``tr G'G`` and its standard error: ``|G z|^2`` given ``|W z|^2`` and ``z'W W z``, of known means.
+        """Return ``tr G'G`` and its standard error.
 
-        Row-standardised weights have ``tr G'G = |G'1|^2 / N + tr (J G J)'(J G J)``, J taking means out: only the
-        second part is estimated.
+        ``tr G'G = |G u|^2 + tr P G'G P`` with P free of the unit vector u; along ``G'1``, where G is largest, the
+        first part is found exactly. The second is the mean of ``|G P z|^2``, given those of W, which are known.
         """
-        W, own = self.W, 0.0
-        squares, square = float((W * W).sum()), trace_of_square(W)
-        z = self._signs
-        if self._row_standardised:
-            own = float(column_sums @ column_sums) / self.n
-            sums = np.asarray(W.sum(axis=0))
-            squares, square = squares - float(sums @ sums) / self.n, square - 1.0
-            z = z - z.mean(axis=0)
+        W, u = self.W, column_sums / np.linalg.norm(column_sums)
+        along = np.asarray(W @ u)
+        squares = float((W * W).sum()) - float(along @ along)
+        square = trace_of_square(W) - float((W.T @ u) @ along)
+        z = self._signs - np.outer(u, u @ self._signs)
         lagged = np.asarray(W @ z)
-        solved = solve(lagged)  # W and S^-1 commute
-        back = np.asarray(W.T @ z)
-        if self._row_standardised:
-            lagged, solved = lagged - lagged.mean(axis=0), solved - solved.mean(axis=0)
-        drawn = np.stack([np.sum(lagged**2, axis=0), np.sum(lagged * back, axis=0)])
+        solved = solve(np.column_stack([lagged, along]))  # W and S^-1 commute
+        drawn = np.stack([np.sum(lagged**2, axis=0), np.sum(lagged * (W.T @ z), axis=0)])
         design = _calibration(drawn, np.array([squares, square]))
         shares = np.linalg.pinv(design)[0]
-        found = np.sum(solved**2, axis=0)
-        return own + float(shares @ found), _error_of_share(design, shares, found)
+        found = np.sum(solved[:, :-1] ** 2, axis=0)
+        return float(solved[:, -1] @ solved[:, -1] + shares @ found), _error_of_share(design, shares, found)
 
     def _all_moments(self) -> FloatArray:
         """Return ``z'p_k(W) z`` for every order and vector, (order + 1, probes)."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from gistools.errors import GistoolsError, InputError, WeightsError
-from gistools.spatial.operator import SpatialFilter, traces_at_zero, widest_front
+from gistools.spatial.operator import SpatialFilter, filter_of, spatial_lags, traces_at_zero, widest_front
 from gistools.spatial.spectrum import symmetric_twin
 
 
@@ -86,11 +86,11 @@ def check_blocks(filter_, rho, G):
 @pytest.mark.parametrize("standard", [True, False])
 def test_series_are_within_their_stated_errors(symmetric, standard):
     """Four standard errors and the bound on what is left out; solutions are exact."""
-    W = random_w(3, 300, symmetric=symmetric, standard=standard)
+    W = random_w(3, 200, symmetric=symmetric, standard=standard)
     filter_ = SpatialFilter(sparse.csr_array(W), "series")
     assert filter_.method == ("Chebyshev series" if symmetric else "power series")
     assert not filter_.exact
-    columns = np.random.default_rng(0).normal(size=(300, 2))
+    columns = np.random.default_rng(0).normal(size=(200, 2))
     for rho in filter_.bounds[1] * np.array([-0.6, 0.3, 0.9]):
         S, G = dense_truth(W, rho)
         error, bound = filter_._way.errors(rho)
@@ -107,9 +107,37 @@ def test_series_are_within_their_stated_errors(symmetric, standard):
         step = 1e-5 * filter_.bounds[1]
         slope = (filter_.log_determinant(rho + step) - filter_.log_determinant(rho - step)) / (2 * step)
         assert traces.g == pytest.approx(-slope, rel=1e-5)
-        around = [filter_.mean_diagonals(np.array([rho + s]))[1][0] * 300 for s in (step, -step)]
+        around = [filter_.mean_diagonals(np.array([rho + s]))[1][0] * 200 for s in (step, -step)]
         assert traces.gg == pytest.approx((around[0] - around[1]) / (2 * step), rel=1e-5)
     check_blocks(filter_, 0.3 * filter_.bounds[1], dense_truth(W, 0.3 * filter_.bounds[1])[1])
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+def test_series_have_the_first_four_traces_exactly(symmetric):
+    """Near rho = 0 they are all there is: the log-determinant is right to the order of rho^5."""
+    W = random_w(3, 120, symmetric=symmetric, standard=True)
+    filter_ = SpatialFilter(sparse.csr_array(W), "series")
+    for rho in (0.01, 0.02):
+        assert filter_.log_determinant(rho) == pytest.approx(np.linalg.slogdet(np.eye(120) - rho * W)[1], abs=rho**5)
+
+
+def test_equal_weights_share_a_filter():
+    W = lattice(6, 5)
+    kept = filter_of(W)
+    assert filter_of(W.copy()) is kept
+    assert filter_of(W, "lu") is not kept
+    changed = W.copy()
+    changed.data[0] += 0.1
+    assert filter_of(changed) is not kept
+    W.data[:] = 7.0  # the filter keeps its own
+    assert filter_of(lattice(6, 5)) is kept
+
+
+@pytest.mark.parametrize("share", [0.05, 0.9])
+def test_lags_of_dense_and_sparse_weights(share):
+    W = sparse.random_array((40, 40), density=share, rng=np.random.default_rng(0), format="csr")
+    values = np.random.default_rng(1).normal(size=(40, 3))
+    assert spatial_lags(W, values) == pytest.approx(W.toarray() @ values, abs=1e-14)
 
 
 def test_standard_errors_of_series_are_their_spread_over_seeds():
@@ -159,7 +187,7 @@ def test_determinant_of_a_lattice_in_closed_form(way):
         assert abs(traces.gtg - (ratios**2).sum()) <= 4 * traces.gtg_error + 1e-8 * (ratios**2).sum()
 
 
-def test_ways_agree_on_a_fit(monkeypatch):
+def test_ways_agree_on_a_fit():
     """The likelihood's maximum, its information and effects do not depend on how the determinant is found."""
     from gistools.spatial.models import fit_spatial
     from gistools.weights import graph_from_matrix
@@ -173,14 +201,16 @@ def test_ways_agree_on_a_fit(monkeypatch):
     panel = panel.assign(y=y.ravel(), x=x.ravel())
     fits = {}
     for way in ("eigenvalues", "lu", "series"):
-        monkeypatch.setattr("gistools.spatial.operator._cheapest", lambda W, twin, way=way: way)
-        fits[way] = fit_spatial(panel, graph_from_matrix(W, range(n)), outcome="y", x=["x"])
+        fits[way] = fit_spatial(panel, graph_from_matrix(W, range(n)), outcome="y", x=["x"], determinant=way)
     truth = fits["eigenvalues"]
     assert fits["lu"].estimates == pytest.approx(truth.estimates, abs=1e-7)
     assert fits["lu"].covariance == pytest.approx(truth.covariance, rel=1e-6)
     columns = ["estimate", "std_error", "std_error_sim"]
     effects = [fit.effects_decomposition[columns].to_numpy() for fit in fits.values()]
     assert effects[1] == pytest.approx(effects[0], rel=1e-6)
+    assert [fit.options["determinant"] for fit in fits.values()] == ["eigenvalues", "sparse LU", "Chebyshev series"]
+    assert "is approximate" in fits["series"].warnings[0]
+    assert not truth.warnings
     assert fits["series"].rho == pytest.approx(truth.rho, abs=0.2 * truth.covariance[-1, -1] ** 0.5)
     assert np.sqrt(np.diag(fits["series"].covariance)) == pytest.approx(np.sqrt(np.diag(truth.covariance)), rel=0.02)
 
@@ -300,7 +330,7 @@ def test_the_note_on_an_approximation():
     note = filter_.approximation(0.5, copies=8, std_error=0.02)
     assert "Chebyshev series of order 128, 64 random vectors" in note
     moved = 8 * filter_.traces(0.5).g_error * 0.02**2
-    assert f"moves rho by about {moved:.2g} ({100 * moved / 0.02:.2g} % of its standard error)" in note
+    assert f"moves rho by about {moved:.2g} ({100 * moved / 0.02:.2g} % of its standard error, itself off" in note
     bound = filter_._way.errors(0.5)[1]
     assert f"leaves out less than {bound:.2g}" in note
 
