@@ -96,6 +96,7 @@ from .raster.zones import label_zones as label_zones
 from .spatial.choose import ModelChoice as ModelChoice
 from .spatial.choose import choose_spatial_model as choose_spatial_model
 from .spatial.lagrange import lm_tests as lm_tests
+from .spatial.models import fit_by_weights as fit_by_weights
 from .spatial.models import fit_spatial as fit_spatial
 from .spatial.moran import moran_by_year as moran_by_year
 from .spatial.moran import moran_of_columns as moran_of_columns

@@ -97,7 +97,7 @@ def spillovers_received(
     >>> w = graph_from_matrix(W, "abcdefgh")
     >>> fit = fit_spatial(d.to_frame().assign(y=y.ravel()), w, outcome="y", x=["d"], model="sar")
     >>> alone = pd.Series([1.0, 0, 0, 0, 0, 0, 0, 0], index=[*"abcdefgh"], name="d")
-    >>> spillovers_received(fit, w, alone)[["own", "received"]].round(2).iloc[:3].values.tolist()
+    >>> (spillovers_received(fit, w, alone)[["own", "received"]].round(2) + 0.0).iloc[:3].values.tolist()
     [[1.16, 0.0], [0.0, 0.31], [0.0, 0.08]]
     """
     name = str(treated.name) if term is None else term

@@ -213,7 +213,7 @@ def test_another_encoding_and_a_missing_file_are_named(write, tmp_path):
         (BASE.replace("kind: knn, k: 4", "kind: economic-nested"), "weights 'knn4' are economic-nested: 'gdp'"),
         (
             BASE.replace("kind: knn, k: 4", "kind: contiguity, k: 4"),
-            "weights 'knn4': k belongs to knn weights, not to",
+            "weights 'knn4': k belongs to knn and kernel weights, not to",
         ),
         (BASE.replace("k: 4", "k: 4, rook: true"), "weights 'knn4': rook belongs to contiguity weights, not to knn"),
         (
