@@ -109,7 +109,9 @@ def _spread(simulated: FloatArray, level: float) -> tuple[float, float, float]:
     if len(simulated) < 2:
         return float("nan"), float("nan"), float("nan")
     low, high = np.quantile(simulated, [0.5 - level / 2, 0.5 + level / 2])
-    return float(simulated.std(ddof=1)), float(low), float(high)
+    # a simulation is good to a few digits; those past the ninth hang on how the processor adds, from run to run
+    error, low, high = (float(f"{value:.9g}") for value in (simulated.std(ddof=1), low, high))
+    return error, low, high
 
 
 def _table(rows: list[tuple[str, str, float, float, float, float, float]], df: float, level: float) -> pd.DataFrame:

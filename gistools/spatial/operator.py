@@ -36,7 +36,8 @@ __all__ += ["filter_of", "spatial_lags", "traces_at_zero", "widest_front"]
 Determinant = Literal["auto", "eigenvalues", "lu", "series"]
 DETERMINANTS: tuple[Determinant, ...] = get_args(Determinant)
 
-# Up to this size eigenvalues cost about a second and make every later step cheap; complex ones cost ten times more.
+# Up to this size eigenvalues cost about a second and make every later step cheap; complex ones cost several times as
+# much.
 DENSE_UNITS = 1500
 COMPLEX_UNITS = 300
 # A larger matrix is treated as sparse below this share of links: LU factors of denser ones fill up.
